@@ -1,0 +1,1 @@
+"""The pure core: data in, data out. Touches no database, file, clock or network."""

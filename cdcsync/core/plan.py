@@ -1,0 +1,138 @@
+"""From source schema and mapping to one plan per table: what each column becomes in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+
+from cdcsync.core.types import default_type, integer_limit, parse, type_of_classes
+from cdcsync.words.errors import UsageError
+from cdcsync.words.nouns import Column, ColumnPlan, KeyColumn, SourceSchema, Table, TablePlan
+from cdcsync.words.settings import ColumnMapping, Settings, TableMapping
+
+StorageClasses = Mapping[tuple[str, str], frozenset[str]]
+"""(table, column) -> storage classes its values have; only columns whose declared type says nothing."""
+
+
+def untyped_columns(schema: SourceSchema) -> list[tuple[str, str]]:
+    """Return the (table, column) pairs whose type only the data can tell."""
+    return [
+        (table.name, column.name)
+        for table in schema.tables
+        for column in table.columns
+        if default_type(column.declared_type) is None
+    ]
+
+
+def table_plans(schema: SourceSchema, settings: Settings, classes: StorageClasses) -> tuple[TablePlan, ...]:
+    """Return a plan for each table that is moved, parents before children.
+
+    Raises UsageError for a mapping that names a table or column the source does not have.
+    """
+    _refuse_unknown(schema, settings)
+    moved = [table for table in schema.tables if not settings.table(table.name).skip]
+    plans = {table.name: _table_plan(table, settings.table(table.name), classes) for table in moved}
+    ordered = [plans[name] for name in _parents_first(moved)]
+    return tuple(_follow_parents(plan, plans, settings) for plan in ordered)
+
+
+def _refuse_unknown(schema: SourceSchema, settings: Settings) -> None:
+    tables = {table.name: table for table in schema.tables}
+    for name, mapping in settings.tables.items():
+        if name not in tables:
+            message = f"[tables.{name}]: the source has no such table (it has {_listed(tables)})"
+            raise UsageError(message)
+        columns = [column.name for column in tables[name].columns]
+        for column in (*mapping.columns, *(mapping.key or ())):
+            if column not in columns:
+                message = f"[tables.{name}]: the table has no column {column!r} (it has {_listed(columns)})"
+                raise UsageError(message)
+
+
+def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
+    shown = list(names)
+    return ", ".join(shown[:20]) + (", ..." if len(shown) > 20 else "")  # noqa: PLR2004  one line
+
+
+def _table_plan(table: Table, mapping: TableMapping, classes: StorageClasses) -> TablePlan:
+    columns = tuple(
+        _column_plan(table, column, mapping.columns.get(column.name, ColumnMapping()), classes)
+        for column in table.columns
+        if not mapping.columns.get(column.name, ColumnMapping()).skip
+    )
+    plan = TablePlan(table, mapping.target or table.name, columns, _key(table, mapping))
+    kept = {column.source for column in columns}
+    if not columns or not kept.issuperset(plan.table.key_names if not mapping.key else mapping.key):
+        message = f"[tables.{table.name}]: skip leaves the table without its key or without any column"
+        raise UsageError(message)
+    return plan
+
+
+def _key(table: Table, mapping: TableMapping) -> tuple[KeyColumn, ...]:
+    """The mapping's key must be one the source keeps unique: a wrong one would make two rows into one."""
+    if mapping.key is None:
+        return table.key
+    wanted = set(mapping.key)
+    if wanted == set(table.key_names):
+        return table.key
+    for index in table.indexes:
+        if index.unique and not index.partial and {column.name for column in index.columns} == wanted:
+            return tuple(KeyColumn(c.name, c.collation) for c in index.columns if c.name is not None)
+    message = f"[tables.{table.name}]: key = {sorted(wanted)} has no primary key or unique index in the source"
+    raise UsageError(message)
+
+
+def _column_plan(table: Table, column: Column, mapping: ColumnMapping, classes: StorageClasses) -> ColumnPlan:
+    declared = default_type(column.declared_type)
+    if mapping.type is not None:
+        type_sql = str(parse(mapping.type))
+    else:
+        type_sql = declared or type_of_classes(classes.get((table.name, column.name), frozenset()))
+    is_number = integer_limit(parse(type_sql).base) is not None
+    identity = mapping.identity if mapping.identity is not None else column.name == table.rowid_key
+    in_key = column.name in table.key_names
+    return ColumnPlan(
+        source=column.name,
+        target=mapping.target or column.name,
+        type_sql=type_sql,
+        format=mapping.format,
+        naive=mapping.naive,
+        not_null=mapping.not_null if mapping.not_null is not None else column.not_null or in_key,
+        default=mapping.default,
+        check=mapping.check,
+        identity=identity and is_number,
+    )
+
+
+def _parents_first(tables: Sequence[Table]) -> list[str]:
+    """Foreign-key order as far as there is one; cycles keep the order of creation."""
+    names = [table.name for table in tables]
+    parents = {
+        table.name: {key.parent for key in table.foreign_keys if key.parent in names and key.parent != table.name}
+        for table in tables
+    }
+    try:
+        return list(TopologicalSorter(parents).static_order())
+    except CycleError:
+        return names
+
+
+def _follow_parents(plan: TablePlan, plans: Mapping[str, TablePlan], settings: Settings) -> TablePlan:
+    """A foreign key nobody gave a type takes its parent's, or PostgreSQL would refuse the constraint."""
+    mapped = settings.table(plan.name).columns
+    types: dict[str, str] = {}
+    for key in plan.table.foreign_keys:
+        parent = plans.get(key.parent)
+        if parent is None:
+            continue
+        by_name = {column.source: column.type_sql for column in parent.columns}
+        for child, column in zip(key.columns, key.parent_columns, strict=False):
+            told = settings.table(key.parent).columns.get(column, ColumnMapping()).type
+            if told is not None and mapped.get(child, ColumnMapping()).type is None:
+                types[child] = by_name[column]
+    columns = tuple(
+        replace(column, type_sql=types[column.source]) if column.source in types else column
+        for column in plan.columns
+    )
+    return replace(plan, columns=columns)

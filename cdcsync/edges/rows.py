@@ -1,0 +1,307 @@
+"""Read rows of one table: pages in key order, and the current rows of logged keys.
+
+Reading is optimistic (see `core.convert`): SQLite itself says whether every value of a row may be sent as it is.
+Where one may not, the same rows are read again carefully, with storage classes and text as bytes.
+"""
+
+from __future__ import annotations
+
+import marshal
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from cdcsync.core.convert import Sent, convert, rule_for
+from cdcsync.core.keys import Key, Part, key_of, show
+from cdcsync.core.quoting import sqlite_name
+from cdcsync.edges.spool import Row
+from cdcsync.edges.statements import sqlite_statement
+from cdcsync.words.errors import BadValueError
+from cdcsync.words.nouns import ColumnPlan, KeyColumn, TablePlan
+
+FETCH_ROWS = 64
+"""Rows fetched at once; also how often a read looks at its limits."""
+
+BadRow = Callable[[BadValueError], None]
+"""What to do about a row PostgreSQL cannot hold; raising it stops the read."""
+
+
+class Sink(Protocol):
+    """Where rows go: a spool, or a list for a page."""
+
+    def add(self, rows: list[Row]) -> None:
+        """Take rows."""
+
+    def clear(self) -> None:
+        """Forget the rows taken so far."""
+
+
+class _NeedsCareError(Exception):
+    """A row holds a value that may not be sent as it is."""
+
+
+def stop_at_bad_row(error: BadValueError) -> None:
+    """Refuse to go on past a row that cannot arrive: nothing is skipped."""
+    raise error
+
+
+class RowReader:
+    """Reads rows of one planned table from a connection inside the caller's read transaction."""
+
+    def __init__(self, plan: TablePlan) -> None:
+        """Prepare the statements' parts."""
+        self.plan = plan
+        key_names = {column.name for column in plan.key}
+        self._rules = [rule_for(column, key=column.source in key_names) for column in plan.columns]
+        self._table = sqlite_name(plan.name)
+        conditions = [_accepted(column, rule.accepts) for column, rule in zip(plan.columns, self._rules, strict=True)]
+        self._always_careful = any(condition is None for condition in conditions)
+        plain = [f"t.{sqlite_name(column.source)}" for column in plan.columns]
+        self._fast = ", ".join([*plain, " AND ".join(c for c in conditions if c is not None) or "1"])
+        self._careful = ", ".join(f"typeof({name}), {name}" for name in plain)
+        places = {column.source: place for place, column in enumerate(plan.columns)}
+        self._key_places = [places[column.name] for column in plan.key]
+        self._as_row: bool | None = None
+
+    def present(self, connection: sqlite3.Connection, low: int, high: int, sink: Sink, bad: BadRow) -> None:
+        """Read the current rows of the keys logged in (low, high]."""
+        parameters = (self.plan.number, low, high)
+        logged, same = _logged(self.plan.key), _same_key(self.plan.key)
+        statement = sqlite_statement("source.sql", "present")
+        self._read(
+            connection,
+            lambda columns: statement.substitute(columns=columns, logged=logged, table=self._table, same_key=same),
+            parameters,
+            sink,
+            bad,
+        )
+
+    def gone(self, connection: sqlite3.Connection, low: int, high: int) -> Iterator[list[Row]]:
+        """Yield the converted keys logged in (low, high] that have no row.
+
+        A key PostgreSQL cannot hold was never there, so nothing needs deleting for it.
+        """
+        keys = ", ".join(f"typeof(log.k{n}), log.k{n}" for n, _ in enumerate(self.plan.key, 1))
+        statement = sqlite_statement("source.sql", "gone").substitute(
+            columns=keys, logged=_logged(self.plan.key), table=self._table, same_key=_same_key(self.plan.key)
+        )
+        with _text_as_bytes(connection):
+            cursor = connection.execute(statement, (self.plan.number, low, high))
+            while rows := cursor.fetchmany(FETCH_ROWS):
+                converted = (self.converted_key(_parts(row)) for row in rows)
+                yield [key for key in converted if key is not None]
+
+    def logged_keys(self, connection: sqlite3.Connection, low: int, high: int) -> Iterator[Key]:
+        """Yield the distinct keys logged in (low, high]."""
+        keys = ", ".join(f"typeof(log.k{n}), log.k{n}" for n, _ in enumerate(self.plan.key, 1))
+        statement = sqlite_statement("source.sql", "logged_keys").substitute(columns=keys, logged=_logged(self.plan.key))
+        with _text_as_bytes(connection):
+            cursor = connection.execute(statement, (self.plan.number, low, high))
+            while rows := cursor.fetchmany(FETCH_ROWS):
+                yield from (_parts(row) for row in rows)
+
+    def page(
+        self, connection: sqlite3.Connection, after: Key | None, limit: int, sink: Sink, bad: BadRow
+    ) -> Key | None:
+        """Read up to `limit` rows above a key, fewer where they are large; return the last key, None at the end."""
+        condition, parameters = _after(self.plan.key, after, as_row=self._key_compares_as_row(connection))
+        order = ", ".join(_collated(column) for column in self.plan.key)
+        statement = sqlite_statement("source.sql", "page")
+        return self._read(
+            connection,
+            lambda columns: statement.substitute(
+                columns=columns, table=self._table, after=condition, order=order, limit=limit
+            ),
+            parameters,
+            sink,
+            bad,
+            page=True,
+        )
+
+    def whole(self, connection: sqlite3.Connection, sink: Sink, bad: BadRow) -> None:
+        """Read all rows, in one statement."""
+        statement = sqlite_statement("source.sql", "whole")
+        self._read(connection, lambda columns: statement.substitute(columns=columns, table=self._table), (), sink, bad)
+
+    def refuse_null_keys(self, connection: sqlite3.Connection) -> None:
+        """Raise BadValueError where a row has a NULL in its key."""
+        for column in self.plan.key:
+            condition = f"t.{sqlite_name(column.name)} IS NULL"
+            statement = sqlite_statement("source.sql", "null_key").substitute(table=self._table, any_null=condition)
+            if connection.execute(statement).fetchone():
+                raise BadValueError(self.plan.name, "NULL", column.name, "the key of a row is NULL")
+
+    def _key_compares_as_row(self, connection: sqlite3.Connection) -> bool:
+        """Tell whether the columns' own collations are the key index's.
+
+        SQLite seeks with (a, b) > (?, ?), but only where no COLLATE stands inside; without one it compares by the
+        columns' collations. The planner needs no sorting for ORDER BY a, b exactly where these are the index's.
+        """
+        if self._as_row is None:
+            plain = ", ".join(f"t.{sqlite_name(column.name)}" for column in self.plan.key)
+            probe = sqlite_statement("source.sql", "page_plan").substitute(table=self._table, order=plain)
+            self._as_row = not any("TEMP B-TREE" in row[3] for row in connection.execute(probe))
+        return self._as_row
+
+    def converted_key(self, key: Key) -> Row | None:
+        """Return a key as it is sent; None if PostgreSQL cannot hold it."""
+        try:
+            return tuple(
+                convert(self._rules[place], self.plan.columns[place], storage, value)
+                for place, (storage, value) in zip(self._key_places, key, strict=True)
+            )
+        except ValueError:
+            return None
+
+    def _read(
+        self,
+        connection: sqlite3.Connection,
+        statement: Callable[[str], str],
+        parameters: Sequence[Any],
+        sink: Sink,
+        bad: BadRow,
+        *,
+        page: bool = False,
+    ) -> Key | None:
+        budget = PAGE_BYTES if page else None
+        if not self._always_careful:
+            try:
+                return self._read_fast(connection.execute(statement(self._fast), parameters), sink, budget)
+            except _NeedsCareError:
+                sink.clear()
+            except sqlite3.OperationalError as error:
+                # One invalid byte in a text fails the whole fetch.
+                if "decode" not in str(error):
+                    raise
+                sink.clear()
+        with _text_as_bytes(connection):
+            return self._read_carefully(connection.execute(statement(self._careful), parameters), sink, budget, bad)
+
+    def _read_fast(self, cursor: sqlite3.Cursor, sink: Sink, budget: int | None) -> Key | None:
+        row: Any = None
+        size = 0
+        while rows := cursor.fetchmany(FETCH_ROWS):
+            row = rows[-1]
+            if not all(fetched[-1] for fetched in rows):
+                raise _NeedsCareError
+            sink.add([fetched[:-1] for fetched in rows])
+            size += _size(rows)
+            if budget is not None and size > budget:
+                break
+        return None if row is None else key_of([row[place] for place in self._key_places])
+
+    def _read_carefully(self, cursor: sqlite3.Cursor, sink: Sink, budget: int | None, bad: BadRow) -> Key | None:
+        parts: Key | None = None
+        size = 0
+        while rows := cursor.fetchmany(FETCH_ROWS):
+            good = []
+            for row in rows:
+                parts = _parts(row)
+                converted = self._converted(parts, bad)
+                if converted is not None:
+                    good.append(converted)
+            sink.add(good)
+            size += _size(rows)
+            if budget is not None and size > budget:
+                break
+        return None if parts is None else tuple(parts[place] for place in self._key_places)
+
+    def _converted(self, parts: Key, bad: BadRow) -> Row | None:
+        sent: list[Sent] = []
+        for part, rule, column in zip(parts, self._rules, self.plan.columns, strict=True):
+            try:
+                sent.append(convert(rule, column, *part))
+            except ValueError as error:
+                key = show(tuple(parts[place] for place in self._key_places))
+                bad(BadValueError(self.plan.name, key or "(none)", column.source, str(error)))
+                return None
+        return tuple(sent)
+
+
+PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends early when its rows are large: memory stays flat whatever the rows hold."""
+
+
+class _text_as_bytes:  # noqa: N801  reads as a statement: with _text_as_bytes(connection)
+    """Read text as bytes for a while: `sqlite3` decodes strictly and fails the whole fetch at one bad byte."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.text_factory = bytes
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.text_factory = str
+
+
+def _accepted(column: ColumnPlan, accepts: str | None) -> str | None:
+    if accepts is None:
+        return None
+    name = f"t.{sqlite_name(column.source)}"
+    condition = f"({accepts.replace('{}', name)})"
+    # Without the first term a NULL would make the condition NULL; with NOT NULL it must send the row to be refused.
+    return f"{name} IS NOT NULL AND {condition}" if column.not_null else f"({name} IS NULL OR {condition})"
+
+
+def _size(rows: list[Any]) -> int:
+    """Estimate the bytes of a fetch from every sixteenth row, which is cheap and bounded by the next fetch."""
+    return len(marshal.dumps(rows[::16])) * 16
+
+
+def _parts(row: Sequence[Any]) -> Key:
+    """Pair storage classes and values of a careful row; text becomes `str` where it is valid UTF-8."""
+    return tuple(_part(row[place].decode(), row[place + 1]) for place in range(0, len(row), 2))
+
+
+def _part(storage: Any, value: Any) -> Part:
+    if storage == "text":
+        try:
+            return storage, value.decode()
+        except UnicodeDecodeError:
+            return storage, value
+    return storage, value
+
+
+def _logged(key: tuple[KeyColumn, ...]) -> str:
+    places = range(1, len(key) + 1)
+    return sqlite_statement("source.sql", "logged").substitute(
+        keys=", ".join(f"k{n}" for n in places),
+        keys_and_classes=", ".join(f"k{n}, typeof(k{n})" for n in places),
+    )
+
+
+def _same_key(key: tuple[KeyColumn, ...]) -> str:
+    """The index's own collation finds the row fast; bytes and storage class then decide."""
+    terms = []
+    for place, column in enumerate(key, 1):
+        name = f"t.{sqlite_name(column.name)}"
+        if column.collation.upper() != "BINARY":
+            terms.append(f"{name} = log.k{place} COLLATE {sqlite_name(column.collation)}")
+        terms.append(f"{name} = log.k{place} COLLATE BINARY")
+        terms.append(f"typeof({name}) = typeof(log.k{place})")
+    return " AND ".join(terms)
+
+
+def _after(key: tuple[KeyColumn, ...], after: Key | None, *, as_row: bool) -> tuple[str, list[Any]]:
+    """Return the condition for rows above a key, with values that keep their storage class and collation."""
+    if after is None:
+        return "1", []
+    # A text that is not UTF-8 can only be bound as bytes.
+    marks = ["CAST(? AS TEXT)" if storage == "text" and isinstance(v, bytes) else "?" for storage, v in after]
+    values = [value for _, value in after]
+    if as_row and len(key) > 1:
+        columns = ", ".join(f"t.{sqlite_name(column.name)}" for column in key)
+        return f"({columns}) > ({', '.join(marks)})", values
+    names = [_collated(column) for column in key]
+    alternatives, parameters = [], []
+    for place, name in enumerate(names):
+        equal = [f"{names[n]} = {marks[n]}" for n in range(place)]
+        alternatives.append(" AND ".join([*equal, f"{name} > {marks[place]}"]))
+        parameters.extend(values[: place + 1])
+    # The first term alone can use the index; it is implied by the rest.
+    return f"{names[0]} >= {marks[0]} AND ({' OR '.join(alternatives)})", [values[0], *parameters]
+
+
+def _collated(column: KeyColumn) -> str:
+    return f"t.{sqlite_name(column.name)} COLLATE {sqlite_name(column.collation)}"

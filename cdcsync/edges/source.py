@@ -1,0 +1,162 @@
+"""The source database file: opened read-only, read in short transactions."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from cdcsync.edges.statements import sqlite_statement
+from cdcsync.words.errors import SourceBusyError, UsageError
+
+BUSY_SECONDS = 5.0
+
+
+class Source:
+    """A read-only connection to the source; it can be used by the thread that made it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises UsageError when it is missing, unreadable or no SQLite database."""
+        self.path = path.absolute()
+        refuse_unusable(self.path)
+        self.identity = file_identity(self.path)
+        self.connection = connect(self.path, mode="ro")
+        # Belt and braces: with query_only even a mistake of ours cannot write.
+        self.connection.execute("PRAGMA query_only = 1")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def __enter__(self) -> Source:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Hold one read transaction: every query inside sees the same state of the database.
+
+        Raises SourceBusyError where the file stays locked, which passes by itself.
+        """
+        try:
+            self.connection.execute("BEGIN")
+            yield self.connection
+        except sqlite3.OperationalError as error:
+            raise _busy_or(error, self.path) from error
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+
+    def was_replaced(self) -> bool:
+        """Tell whether the path names another file by now: the open connection would go on reading the old one."""
+        try:
+            return file_identity(self.path) != self.identity
+        except FileNotFoundError:
+            return True
+
+    def journal_mode(self) -> str:
+        """Return wal, delete, truncate, persist, memory or off."""
+        return str(self.value("PRAGMA journal_mode"))
+
+    def wal_bytes(self) -> int:
+        """Return the size of the write-ahead log, 0 where there is none."""
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def value(self, statement: str, *parameters: Any) -> Any:
+        """Return the first column of the first row of a statement; None if there is no row."""
+        row = self.connection.execute(statement, parameters).fetchone()
+        return row[0] if row else None
+
+    def ask(self, name: str, *parameters: Any, **names: str) -> Any:
+        """Return the first column of the first row of a named statement of `sql/source.sql`."""
+        return self.value(sqlite_statement("source.sql", name).substitute(names), *parameters)
+
+    def rows(self, name: str, *parameters: Any, **names: str) -> list[Any]:
+        """Return all rows of a named statement of `sql/source.sql`."""
+        return self.connection.execute(
+            sqlite_statement("source.sql", name).substitute(names), parameters
+        ).fetchall()
+
+    def is_installed(self) -> bool:
+        """Tell whether the changelog is there."""
+        return bool(self.ask("is_installed"))
+
+    def schema_version(self) -> int:
+        """Return SQLite's own counter of schema changes."""
+        return int(self.value("PRAGMA schema_version"))
+
+    def schema_hash(self) -> str:
+        """Return a hash of everything capture depends on."""
+        return hashlib.sha256(repr(self.rows("captured_schema")).encode()).hexdigest()
+
+    def log_bytes(self) -> int | None:
+        """Return the size of the changelog; None where this SQLite cannot tell."""
+        try:
+            return int(self.ask("log_bytes") or 0)
+        except sqlite3.OperationalError:
+            return None
+
+
+def connect(path: Path, *, mode: str) -> sqlite3.Connection:
+    """Open a database by URI in mode ro or rw, never creating one. Raises UsageError if it cannot be read."""
+    uri = f"file:{quote(str(path))}?mode={mode}"
+    connection = None
+    try:
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError as error:
+        if connection is not None:
+            connection.close()
+        raise _unusable(path, error) from None
+    return connection
+
+
+def file_identity(path: Path) -> tuple[int, int]:
+    """Return device and inode: a rename over the path changes them, writing does not."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def refuse_unusable(path: Path) -> None:
+    """Raise UsageError where the path is no readable file."""
+    if not path.exists():
+        message = f"source {path} does not exist: name the SQLite file with --source"
+        raise UsageError(message)
+    if not path.is_file():
+        message = f"source {path} is not a file: name the SQLite file with --source"
+        raise UsageError(message)
+    if not os.access(path, os.R_OK):
+        message = f"source {path} may not be read by this user: run as the user who owns it"
+        raise UsageError(message)
+    if path.stat().st_size == 0:
+        message = f"source {path} is empty: it holds no database yet"
+        raise UsageError(message)
+
+
+def _unusable(path: Path, error: sqlite3.DatabaseError) -> Exception:
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return SourceBusyError(f"source {path} is locked by another process: {text}; retry")
+    if "not a database" in text:
+        return UsageError(f"source {path} is not an SQLite database, or it is encrypted")
+    if "malformed" in text:
+        return UsageError(f"source {path} is corrupt ({text}): repair it with sqlite3's .recover first")
+    return UsageError(f"source {path} cannot be opened: {text}; run as the user who owns it and its directory")
+
+
+def _busy_or(error: sqlite3.OperationalError, path: Path) -> Exception:
+    if "locked" in str(error) or "busy" in str(error):
+        return SourceBusyError(f"source {path} stays locked by another process: {error}; retries by itself")
+    return error

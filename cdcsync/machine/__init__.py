@@ -1,0 +1,1 @@
+"""The machine: snapshot, sync, verify, drain and the daemon, built from edges and core."""

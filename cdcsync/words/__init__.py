@@ -1,0 +1,1 @@
+"""The vocabulary: errors, nouns and settings. Imports nothing else of cdcsync."""

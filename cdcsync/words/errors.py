@@ -1,0 +1,84 @@
+"""Every way cdcsync can fail, explained once for the reader and for the user.
+
+An error carries one line: what failed, where, why, the command or setting that mends it, and whether it
+retries by itself. `exit_code` is the code of the process when the error reaches the command line.
+"""
+
+from __future__ import annotations
+
+
+class CdcsyncError(Exception):
+    """Something cdcsync can explain. Its text is complete: the command line prints it and nothing else."""
+
+    exit_code = 1
+
+
+class UsageError(CdcsyncError):
+    """The command line, the settings or the source file they name cannot be used as they are."""
+
+    exit_code = 2
+
+
+class RefusedError(CdcsyncError):
+    """The answer is no: a table in the way, a second daemon, a source that is not quiet."""
+
+
+class TargetError(CdcsyncError):
+    """PostgreSQL cannot be reached or will not let us in."""
+
+
+class NotInstalledError(CdcsyncError):
+    """The verb needs an installed source."""
+
+
+class GaveUpError(CdcsyncError):
+    """The question stays open: no common position in time, or a side that does not answer."""
+
+    exit_code = 3
+
+
+class PermanentStopError(CdcsyncError):
+    """A stop that a restart cannot mend: the daemon ends with exit 3 and systemd leaves it down."""
+
+    exit_code = 3
+
+
+class BadValueError(PermanentStopError):
+    """PostgreSQL cannot hold this value, or would change it."""
+
+    def __init__(self, table: str, key: str, column: str, reason: str) -> None:
+        """Name the place: `key` is the readable key of the row, `reason` what is wrong with the value."""
+        super().__init__(
+            f"table {table}, key {key}, column {column}: {reason}. "
+            f"Change the value, or the type of the column under [tables.{table}.columns]; "
+            "does not retry by itself"
+        )
+        self.table, self.key, self.column, self.reason = table, key, column, reason
+
+
+class DriftError(PermanentStopError):
+    """The schema or the triggers of the source are no longer those that were installed."""
+
+
+class IdentityError(PermanentStopError):
+    """The changelog is not the one this position was taken from: a restored, cleared or foreign file."""
+
+
+class LostCheckpointError(CdcsyncError):
+    """Somebody else moved or took the checkpoint; the caller must read it again before it goes on."""
+
+
+class ReadTooLongError(CdcsyncError):
+    """A read was cut short because the WAL grew too far under it; a smaller one will do."""
+
+
+class TargetConflictError(CdcsyncError):
+    """A unique index of the target refused a batch whose rows are good: a swap needs delete-and-insert."""
+
+
+class StopRequestedError(CdcsyncError):
+    """SIGTERM or SIGINT arrived: unwind to the last commit."""
+
+
+class SourceBusyError(CdcsyncError):
+    """Another process holds the source locked; passes by itself."""

@@ -1,0 +1,87 @@
+-- Everything the daemon asks of the source. $-parameters are quoted names and lists of them.
+-- Rows are found by joining the changelog inside SQLite: a key that was read and bound again can lose its class.
+
+-- name: head
+-- The last entry of the changelog.
+SELECT coalesce(max(seq), 0) FROM _cdcsync_log;
+
+-- name: anchor
+-- When and for which key an entry was written.
+SELECT at, k1, tbl FROM _cdcsync_log WHERE seq = ?;
+
+-- name: oldest_pending
+-- When the oldest entry above a position was written, as seconds since 1970.
+SELECT (at - 2440587.5) * 86400.0 FROM _cdcsync_log WHERE seq > ? ORDER BY seq LIMIT 1;
+
+-- name: tables_changed
+-- The numbers of the tables with entries in a range of the changelog.
+SELECT DISTINCT tbl FROM _cdcsync_log WHERE seq > ? AND seq <= ?;
+
+-- name: present
+-- The current rows of the keys logged in a range. CROSS JOIN keeps the changelog in the outer loop.
+SELECT $columns FROM ($logged) AS log CROSS JOIN $table AS t ON $same_key;
+
+-- name: gone
+-- The keys logged in a range that have no row any more.
+SELECT $columns FROM ($logged) AS log WHERE NOT EXISTS (SELECT 1 FROM $table AS t WHERE $same_key);
+
+-- name: logged
+-- The distinct keys of one table in a range, by value and by storage class: DISTINCT alone merges 1 and 1.0.
+SELECT $keys FROM _cdcsync_log WHERE tbl = ? AND seq > ? AND seq <= ? GROUP BY $keys_and_classes;
+
+-- name: page
+-- The next rows in key order.
+SELECT $columns FROM $table AS t WHERE $after ORDER BY $order LIMIT $limit;
+
+-- name: whole
+-- All rows of a table that has no key.
+SELECT $columns FROM $table AS t;
+
+-- name: null_key
+-- Whether a row has a NULL in its key: SQLite admits that, PostgreSQL does not.
+SELECT 1 FROM $table AS t WHERE $any_null LIMIT 1;
+
+-- name: count
+SELECT count(*) FROM $table;
+
+-- name: storage_classes
+SELECT DISTINCT typeof($column) FROM $table;
+
+-- name: highest
+-- The greatest value an identity column holds.
+SELECT max($column) FROM $table;
+
+-- name: sequence
+-- The greatest id an AUTOINCREMENT table ever gave out.
+SELECT seq FROM sqlite_sequence WHERE name = ?;
+
+-- name: meta
+SELECT name, value FROM _cdcsync_meta;
+
+-- name: registry
+SELECT number, name FROM _cdcsync_tables ORDER BY number;
+
+-- name: is_installed
+SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_cdcsync_meta';
+
+-- name: log_bytes
+-- What the changelog occupies; dbstat is not compiled into every SQLite.
+SELECT sum(pgsize) FROM dbstat WHERE name = '_cdcsync_log';
+
+-- name: captured_schema
+-- What capture depends on: captured tables, their unique indexes, our own objects. ANALYZE and VACUUM, the
+-- application's own triggers and plain indexes do not change it.
+SELECT type, name, tbl_name, sql FROM sqlite_master
+WHERE name LIKE '\_cdcsync\_%' ESCAPE '\'
+   OR (type = 'table' AND name IN (SELECT name FROM _cdcsync_tables))
+   OR (type = 'index' AND tbl_name IN (SELECT name FROM _cdcsync_tables)
+       AND (sql IS NULL OR sql LIKE 'CREATE UNIQUE%'))
+ORDER BY type, name;
+
+-- name: logged_keys
+-- The keys logged in a range, with their storage classes.
+SELECT $columns FROM ($logged) AS log;
+
+-- name: page_plan
+-- Whether key order needs sorting.
+EXPLAIN QUERY PLAN SELECT 1 FROM $table AS t ORDER BY $order;
