@@ -6,16 +6,16 @@
 SELECT coalesce(max(seq), 0) FROM _cdcsync_log;
 
 -- name: anchor
--- When and for which key an entry was written.
-SELECT at, k1, tbl FROM _cdcsync_log WHERE seq = ?;
+-- When and for which key an entry was written; hex, because a key may be any bytes.
+SELECT at, tbl || ':' || typeof(k1) || ':' || substr(hex(k1), 1, 200) FROM _cdcsync_log WHERE seq = ?;
 
 -- name: oldest_pending
 -- When the oldest entry above a position was written, as seconds since 1970.
 SELECT (at - 2440587.5) * 86400.0 FROM _cdcsync_log WHERE seq > ? ORDER BY seq LIMIT 1;
 
 -- name: tables_changed
--- The numbers of the tables with entries in a range of the changelog.
-SELECT DISTINCT tbl FROM _cdcsync_log WHERE seq > ? AND seq <= ?;
+-- The numbers of the tables with entries in a range of the changelog, and the last entry of each.
+SELECT tbl, max(seq) FROM _cdcsync_log WHERE seq > ? AND seq <= ? GROUP BY tbl;
 
 -- name: present
 -- The current rows of the keys logged in a range. CROSS JOIN keeps the changelog in the outer loop.

@@ -22,6 +22,8 @@ import atexit
 import fcntl
 import importlib.util
 import os
+import pwd
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -31,11 +33,16 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from cdcsync.edges.embedded_cluster import ADMIN, PORT, Cluster, locked
+from cdcsync.edges.embedded_cluster import ADMIN, PORT, Cluster, Launcher, locked
 from cdcsync.words.errors import TargetError, UsageError
 
 # The role and its database.
 ROLE = "cdcsync"
+# Without the securebit access(2), by which PostgreSQL looks for its own binaries, ignores the capability.
+_AS_USER = (
+    *("--securebits", "+no_setuid_fixup", "--clear-groups", "--no-new-privs"),
+    *(f"--{which}=-all,+dac_override" for which in ("inh-caps", "ambient-caps", "bounding-set")),
+)
 
 
 class EmbeddedServer:
@@ -99,10 +106,11 @@ def start(state_dir: Path) -> EmbeddedServer:
     """
     bin_dir = _bin_dir()
     try:
-        cluster = Cluster(_home(state_dir), bin_dir)
+        home = _home(state_dir)
     except OSError as error:
         message = f"embedded PostgreSQL: state_dir {state_dir} cannot be used: {error}"
         raise UsageError(message) from error
+    cluster = Cluster(home, bin_dir, _launcher(home.stat()))
     try:
         with cluster.gate() as gate:
             users = cluster.open("users.lock")
@@ -151,6 +159,24 @@ def _home(state_dir: Path) -> Path:
             os.chown(home, owner.st_uid, owner.st_gid)
     home.chmod(0o700)
     return home
+
+
+def _launcher(owner: os.stat_result) -> Launcher:
+    """Choose the user the server runs as: ourselves; for root the owner of the directory, or nobody."""
+    uid, gid = owner.st_uid, owner.st_gid
+    if os.geteuid() != 0:
+        return Launcher((), uid, gid)
+    try:
+        if uid == 0:
+            _, _, uid, gid, *_ = pwd.getpwnam("nobody")
+    except KeyError as error:
+        message = "embedded PostgreSQL: root needs the user nobody for it; run cdcsync as another user"
+        raise UsageError(message) from error
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        message = "embedded PostgreSQL: root needs setpriv (util-linux) for it; run cdcsync as another user"
+        raise UsageError(message)
+    return Launcher((setpriv, f"--reuid={uid}", f"--regid={gid}", *_AS_USER), uid, gid)
 
 
 def _ensure_database(conninfo: str) -> None:

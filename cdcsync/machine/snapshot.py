@@ -1,0 +1,191 @@
+"""Snapshot: copy table by table while the application goes on writing.
+
+Each table has its own start position, the head when its copy began. Its log entries up to there are in the copy
+already; the stream applies the later ones, once the copy is whole. A page that was read before a delete and
+written after it therefore never brings a row back for good.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from cdcsync.core import keys
+from cdcsync.core.keys import Key
+from cdcsync.edges.rows import stop_at_bad_row
+from cdcsync.edges.spool import Row, Spool
+from cdcsync.machine.bad_rows import REFUSALS, explain, refused
+from cdcsync.machine.completion import complete_target
+from cdcsync.machine.session import Session
+from cdcsync.words.errors import PermanentStopError
+from cdcsync.words.nouns import TablePlan, TableProgress
+
+PAGE_ROWS = 1000
+"""Rows of one read transaction: a few milliseconds."""
+
+Watch = Callable[[], None]
+
+
+@dataclass(slots=True)
+class CopyReport:
+    """`seconds` runs from the first row read to the last COPY committed."""
+
+    rows: int = 0
+    seconds: float = 0.0
+
+
+class _Page:
+    """Collects the rows of one page."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def add(self, rows: list[Row]) -> None:
+        self.rows.extend(rows)
+
+    def clear(self) -> None:
+        self.rows.clear()
+
+
+def pages(session: Session, plan: TablePlan, after: Key | None = None) -> Iterator[tuple[list[Row], Key]]:
+    """Yield pages of converted rows in key order with the last key of each; no transaction stays open between."""
+    reader = session.readers[plan.number]
+    while True:
+        page = _Page()
+        with session.source.reading() as connection:
+            last = reader.page(connection, after, PAGE_ROWS, page, stop_at_bad_row)
+        if last is None:
+            return
+        yield page.rows, last
+        after = last
+
+
+def copy_all(session: Session, watch: Watch) -> CopyReport:
+    """Copy every table that is not copied yet; `watch` is called at each page and may stop by raising.
+
+    Raises BadValueError at a row PostgreSQL cannot hold, LostCheckpointError if the checkpoint is taken.
+    """
+    report = CopyReport()
+    began = time.perf_counter()
+    for progress in session.checkpoint.tables:
+        if progress.state not in {"pending", "copying"}:
+            continue
+        plan = session.plans[progress.number]
+        report.rows += _copy_table(session, progress, watch) if plan.key else copy_whole(session, progress)
+        report.seconds = time.perf_counter() - began
+    for plan in session.plans.values():
+        watch()
+        if any(p.number == plan.number and p.state == "copied" for p in session.checkpoint.tables):
+            session.writers[plan.number].analyze(session.target)
+    complete_target(session, "index")
+    return report
+
+
+def copy_whole(session: Session, progress: TableProgress) -> int:
+    """Copy a table that has no key, in one transaction; return its rows.
+
+    Its start position is the head of the very read, so that later markers make it stale again.
+    """
+    plan, writer = session.plans[progress.number], session.writers[progress.number]
+    with Spool() as spool:
+        with session.source.reading() as connection:
+            head = int(session.source.ask("head"))
+            session.readers[plan.number].whole(connection, spool, stop_at_bad_row)
+        with session.target.transaction():
+            session.store.hold(session.checkpoint.position)
+            writer.empty(session.target)
+            try:
+                writer.copy(session.target, spool.chunks())
+            except psycopg.DataError as error:
+                message = f"table {plan.name} has no key, and PostgreSQL refused a row: {' '.join(str(error).split())}"
+                raise PermanentStopError(message) from error
+            done = replace(
+                progress, state="joined", start_seq=head, rows_copied=spool.count, rows_total=spool.count
+            )
+            session.store.save(done)
+        _remember(session, done)
+        return spool.count
+
+
+def _copy_table(session: Session, progress: TableProgress, watch: Watch) -> int:
+    plan = session.plans[progress.number]
+    progress = _begin(session, progress)
+    copied = progress.rows_copied
+    remaining = pages(session, plan, None if progress.cursor is None else keys.load(progress.cursor))
+    while progress.state == "copying":
+        progress = _copy_until_commit(session, plan, progress, remaining, watch)
+    return progress.rows_copied - copied
+
+
+def _begin(session: Session, progress: TableProgress) -> TableProgress:
+    """Fix the start position before the first row is read; a restart keeps it."""
+    if progress.state == "copying":
+        return progress
+    with session.source.reading() as connection:
+        session.refuse_drift()
+        session.readers[progress.number].refuse_null_keys(connection)
+        head, total = int(session.source.ask("head")), session.count_source(progress.number)
+    with session.target.transaction():
+        session.store.hold(session.checkpoint.position)
+        session.store.set_state("copying")
+        begun = replace(progress, state="copying", start_seq=head, rows_total=total)
+        session.store.save(begun)
+    session.checkpoint = replace(session.checkpoint, state="copying")
+    return _remember(session, begun)
+
+
+def _copy_until_commit(
+    session: Session,
+    plan: TablePlan,
+    progress: TableProgress,
+    remaining: Iterator[tuple[list[Row], Key]],
+    watch: Watch,
+) -> TableProgress:
+    """Copy pages up to `copy_commit_rows` and commit them together with the cursor."""
+    copied, last = 0, None
+
+    def chunks() -> Iterator[list[Row]]:
+        nonlocal copied, last
+        for rows, key in remaining:
+            watch()
+            copied, last = copied + len(rows), key
+            yield rows
+            if copied >= session.settings.copy_commit_rows:
+                return
+
+    try:
+        with session.target.transaction():
+            session.store.hold(session.checkpoint.position)
+            session.writers[plan.number].copy(session.target, chunks())
+            progress = replace(
+                progress,
+                state="copying" if copied >= session.settings.copy_commit_rows else "copied",
+                cursor=progress.cursor if last is None else keys.dump(last),
+                rows_copied=progress.rows_copied + copied,
+            )
+            session.store.save(progress)
+    except REFUSALS as error:
+        raise _explained(session, plan, progress, error) from error
+    return _remember(session, progress)
+
+
+def _explained(session: Session, plan: TablePlan, progress: TableProgress, error: psycopg.Error) -> Exception:
+    """Copy again from the last commit, page by page in savepoints, until the refused row shows itself."""
+    writer = session.writers[plan.number]
+    session.target.connection.execute("BEGIN")
+    try:
+        for rows, _ in pages(session, plan, None if progress.cursor is None else keys.load(progress.cursor)):
+            for row, reason in refused(session.target, rows, lambda part: writer.copy(session.target, [part])):
+                return explain(plan, row, writer.key_of(row), reason)
+    finally:
+        session.target.connection.execute("ROLLBACK")
+    return PermanentStopError(f"table {plan.name}: PostgreSQL refused the copy: {' '.join(str(error).split())}")
+
+
+def _remember(session: Session, progress: TableProgress) -> TableProgress:
+    tables = tuple(progress if old.number == progress.number else old for old in session.checkpoint.tables)
+    session.checkpoint = replace(session.checkpoint, tables=tables)
+    return progress

@@ -1,0 +1,66 @@
+"""Bring a source's target up to date and keep it there: what daemon, `run --once` and `drain` have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loguru import logger
+
+from cdcsync.machine.completion import complete_target
+from cdcsync.machine.session import Session
+from cdcsync.machine.snapshot import copy_all, copy_whole
+from cdcsync.machine.sync import Sync
+
+Watch = Callable[[], None]
+
+
+@dataclass(slots=True)
+class BringUpReport:
+    """What it took until the target equalled a state of the source. Seconds, rows of all tables."""
+
+    rows: int = 0
+    copy_seconds: float = 0.0
+    catch_up_seconds: float = 0.0
+
+
+def bring_up(session: Session, sync: Sync, watch: Watch) -> BringUpReport:
+    """Copy what is not copied, catch up, join the tables and add their unique indexes."""
+    unfinished = [p for p in session.checkpoint.tables if p.state in {"pending", "copying"}]
+    if unfinished:
+        logger.info("copying {} of {} tables", len(unfinished), len(session.plans))
+    copied = copy_all(session, watch)
+    if unfinished:
+        logger.info("copied {} rows in {:.1f} s", copied.rows, copied.seconds)
+    began = time.perf_counter()
+    catch_up(session, sync, watch)
+    complete_target(session, "unique")
+    # Building the indexes took time in which the source moved on.
+    catch_up(session, sync, watch)
+    return BringUpReport(
+        rows=sum(p.rows_copied for p in session.checkpoint.tables),
+        copy_seconds=copied.seconds,
+        catch_up_seconds=time.perf_counter() - began,
+    )
+
+
+def catch_up(session: Session, sync: Sync, watch: Watch) -> None:
+    """Apply cycles until one reaches the head of the changelog and the state is streaming."""
+    while True:
+        watch()
+        batch = sync.cycle()
+        if batch.complete and session.checkpoint.state == "streaming":
+            return
+        if batch.is_empty:
+            session.store.set_state("streaming")
+            session.refresh()
+            return
+
+
+def copy_stale(session: Session) -> int:
+    """Copy the tables without a key again if they changed since; return how many were copied."""
+    stale = [progress for progress in session.checkpoint.tables if progress.state == "stale"]
+    for progress in stale:
+        copy_whole(session, progress)
+    return len(stale)

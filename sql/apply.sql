@@ -1,0 +1,54 @@
+-- How rows reach a target table. Values are sent as text; the column's own input function reads them.
+
+-- name: copy
+COPY {table} ({columns}) FROM STDIN;
+
+-- name: upsert_one
+-- Idempotent. *<> compares the stored bytes: it sees 1.10 become 1.1 and 0.0 become -0.0 where IS DISTINCT FROM
+-- does not, and it works for json. A column of the key is never assigned: GENERATED ALWAYS would refuse it.
+INSERT INTO {table} AS t ({columns}) OVERRIDING SYSTEM VALUE VALUES ({values})
+ON CONFLICT ({key}) {action};
+
+-- name: upsert_staged
+INSERT INTO {table} AS t ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {stage}
+ON CONFLICT ({key}) {action};
+
+-- name: update_changed
+DO UPDATE SET {assignments} WHERE ROW({old})::record *<> ROW({new})::record
+
+-- name: keep
+-- Every column is in the key: a row that is there is right.
+DO NOTHING
+
+-- name: insert_one
+INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({values});
+
+-- name: insert_staged
+INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {stage};
+
+-- name: delete_one
+DELETE FROM {table} WHERE ({key}) = ({values});
+
+-- name: delete_staged
+DELETE FROM {table} AS t USING {stage} AS s WHERE {same_key};
+
+-- name: stage
+-- A staging table has the columns' types and none of their constraints; it is empty again after each commit.
+CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS
+    AS SELECT {columns} FROM {table} WITH NO DATA;
+
+-- name: dry_table
+CREATE TEMPORARY TABLE {stage} ({definitions}) ON COMMIT DROP;
+
+-- name: empty
+DELETE FROM {table};
+
+-- name: count
+SELECT count(*) FROM {table};
+
+-- name: analyze
+ANALYZE {table};
+
+-- name: constraints_now
+-- Deferred constraints would speak up only at COMMIT.
+SET CONSTRAINTS ALL IMMEDIATE;

@@ -1,0 +1,163 @@
+-- The control schema `cdcsync`: what the target knows of its sources. Every row carries the source's id, so that
+-- several sources can share a target as long as their tables do not overlap.
+
+-- name: create
+CREATE SCHEMA IF NOT EXISTS cdcsync;
+
+-- The stored position of each source, moved only together with the rows it stands for. The guard asks `guarded`.
+CREATE TABLE IF NOT EXISTS cdcsync.checkpoint (
+    source_id uuid PRIMARY KEY,
+    source text NOT NULL,
+    target_schema text NOT NULL,
+    state text NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    anchor_at double precision,
+    anchor_key text,
+    consistent_seq bigint,
+    owner uuid,
+    role text,
+    guarded boolean NOT NULL DEFAULT true,
+    entries_per_second double precision,
+    cut_over_at timestamptz,
+    installed_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 20);
+
+-- Apart from the checkpoint, whose row is locked while a long transaction copies or applies.
+CREATE TABLE IF NOT EXISTS cdcsync.daemon (
+    source_id uuid PRIMARY KEY REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
+    pid integer NOT NULL,
+    host text NOT NULL,
+    heartbeat_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 20);
+
+-- Where each table stands: entries above start_seq come from the stream, rows up to cursor are copied.
+CREATE TABLE IF NOT EXISTS cdcsync.tables (
+    source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
+    number integer NOT NULL,
+    name text NOT NULL,
+    target text NOT NULL,
+    created boolean NOT NULL,
+    state text NOT NULL DEFAULT 'pending',
+    start_seq bigint NOT NULL DEFAULT 0,
+    cursor text,
+    rows_copied bigint NOT NULL DEFAULT 0,
+    rows_total bigint,
+    PRIMARY KEY (source_id, number)
+);
+
+-- Statements that complete the target later: indexes after the copy, unique indexes after the first catch-up,
+-- foreign keys at the handover. A constraint that was detached from a table found in place is kept here too.
+CREATE TABLE IF NOT EXISTS cdcsync.pending_ddl (
+    source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
+    place integer NOT NULL,
+    phase text NOT NULL,
+    table_name text NOT NULL,
+    name text NOT NULL,
+    statement text NOT NULL,
+    detached boolean NOT NULL DEFAULT false,
+    done_at timestamptz,
+    error text,
+    PRIMARY KEY (source_id, place)
+);
+
+-- What happened, for people: errors, takeovers, the handover.
+CREATE TABLE IF NOT EXISTS cdcsync.history (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id uuid NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    kind text NOT NULL,
+    message text NOT NULL
+);
+
+CREATE OR REPLACE VIEW cdcsync.status AS
+    SELECT c.source, c.state, c.epoch, c.seq AS applied_seq, d.heartbeat_at
+    FROM cdcsync.checkpoint AS c LEFT JOIN cdcsync.daemon AS d USING (source_id);
+
+-- Move the checkpoint, or fail: a compare-and-set in the transaction of the rows is what makes their effect happen
+-- exactly once. It raises instead of returning, so that it can stand first in a pipeline.
+CREATE OR REPLACE FUNCTION cdcsync.advance(
+    which uuid, in_epoch text, from_seq bigint, mine uuid,
+    to_seq bigint, to_anchor_at double precision, to_anchor_key text, to_state text,
+    to_consistent bigint, rate double precision
+) RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE cdcsync.checkpoint
+    SET seq = to_seq, anchor_at = to_anchor_at, anchor_key = to_anchor_key, state = to_state,
+        consistent_seq = coalesce(to_consistent, consistent_seq),
+        entries_per_second = coalesce(rate, entries_per_second)
+    WHERE source_id = which AND epoch = in_epoch AND seq = from_seq AND owner = mine;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the checkpoint was moved or taken by another process' USING ERRCODE = 'CDC01';
+    END IF;
+END $$;
+
+-- Refuse writes of other sessions to a table that is being filled; count write statements after the handover.
+-- The count is a sequence: it takes no lock that two writers would wait for. It survives a rollback, so it can only
+-- say too much. SECURITY DEFINER: the application's role needs no right in this schema.
+CREATE OR REPLACE FUNCTION cdcsync.guard() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_setting('cdcsync.writer', true) = TG_ARGV[0] THEN
+        RETURN NULL;
+    END IF;
+    IF (SELECT guarded FROM cdcsync.checkpoint WHERE source_id = TG_ARGV[0]::uuid) THEN
+        RAISE EXCEPTION 'cdcsync: table %.% is being filled from SQLite and accepts no other writes',
+            TG_TABLE_SCHEMA, TG_TABLE_NAME
+            USING HINT = 'Hand over first: cdcsync drain --handover. Or take the guard off: cdcsync uninstall.',
+                  ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    PERFORM nextval(TG_ARGV[1]::regclass);
+    RETURN NULL;
+END $$;
+
+-- name: exists
+SELECT to_regclass('cdcsync.checkpoint') IS NOT NULL;
+
+-- name: drop
+DROP SCHEMA IF EXISTS cdcsync CASCADE;
+
+-- name: may_create
+-- Whether this role may create the control schema, or has it already; and whether it may create target tables.
+SELECT has_database_privilege(current_database(), 'CREATE') OR to_regnamespace('cdcsync') IS NOT NULL,
+       to_regnamespace(quote_ident(%(schema)s)) IS NOT NULL,
+       coalesce(has_schema_privilege(to_regnamespace(quote_ident(%(schema)s)), 'CREATE'), false),
+       current_user::text, current_database()::text;
+
+-- name: write_counter
+CREATE SEQUENCE IF NOT EXISTS {counter} CACHE 1;
+
+-- name: drop_write_counter
+DROP SEQUENCE IF EXISTS {counter};
+
+-- name: guard_table
+CREATE OR REPLACE TRIGGER _cdcsync_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION cdcsync.guard({source_id}, {counter});
+
+-- name: unguard_table
+DROP TRIGGER IF EXISTS _cdcsync_guard ON {table};
+
+-- name: forget
+-- Everything about one source.
+DELETE FROM cdcsync.checkpoint WHERE source_id = %(source_id)s;
+
+-- name: sources_left
+SELECT count(*) FROM cdcsync.checkpoint;
+
+-- name: register
+INSERT INTO cdcsync.checkpoint (source_id, source, target_schema, state, epoch, seq, anchor_at, anchor_key, guarded)
+VALUES (%(source_id)s, %(source)s, %(schema)s, 'installed', %(epoch)s, %(seq)s, %(anchor_at)s, %(anchor_key)s,
+        %(guard)s);
+
+-- name: register_table
+INSERT INTO cdcsync.tables (source_id, number, name, target, created)
+VALUES (%(source_id)s, %(number)s, %(name)s, %(target)s, %(created)s);
+
+-- name: register_ddl
+INSERT INTO cdcsync.pending_ddl (source_id, place, phase, table_name, name, statement, detached)
+VALUES (%(source_id)s, %(place)s, %(phase)s, %(table)s, %(name)s, %(statement)s, %(detached)s);
+
+-- name: owner_of_table
+-- Another source that already fills a table of this name.
+SELECT c.source FROM cdcsync.tables AS t JOIN cdcsync.checkpoint AS c USING (source_id)
+WHERE c.target_schema = %(schema)s AND t.target = %(target)s AND t.source_id <> %(source_id)s;
