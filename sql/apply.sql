@@ -38,7 +38,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS
     AS SELECT {columns} FROM {table} WITH NO DATA;
 
 -- name: dry_table
-CREATE TEMPORARY TABLE {stage} ({definitions}) ON COMMIT DROP;
+-- Stands in for the target table while a dry run tries the copy.
+CREATE TEMPORARY TABLE {table} ({definitions}) ON COMMIT DROP;
 
 -- name: empty
 DELETE FROM {table};

@@ -40,9 +40,6 @@ WHERE tgrelid = %(oid)s::oid AND NOT tgisinternal AND tgname <> '_cdcsync_guard'
 -- name: detach
 ALTER TABLE {table} DROP CONSTRAINT {name};
 
--- name: validate
-ALTER TABLE {table} VALIDATE CONSTRAINT {name};
-
 -- name: orphans
 -- Children of one foreign key that have no parent: VALIDATE would fail on them.
 SELECT count(*) FROM {child} AS c

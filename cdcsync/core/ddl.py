@@ -1,19 +1,19 @@
 """The statements that build the target, and what of the source's schema they do not carry.
 
-A column that SQLite compares without case (NOCASE) is kept unique by an index on lower(column COLLATE "C"), which
-folds ASCII letters only, as NOCASE does; RTRIM by one on rtrim(column, ' '). This concerns text types only: other
-types hold no letters. Where such a column is in the key, the plain constraint comes first, for upserts need it.
+A column that SQLite compares without case (NOCASE) is kept unique by an index on lower(column COLLATE "C"),
+which folds ASCII letters only, as NOCASE does; RTRIM by one on rtrim(column, ' '). This concerns text types
+only: other types hold no letters. Where such a column is in the key, the plain constraint comes first, for
+upserts need it.
 
-A CHECK is split where AND joins its parts, and each part is carried that surely means the same. The mapping's own
-default or check stands in for what the source says at that column.
+A CHECK is split where AND joins its parts, and each part is carried that surely means the same. The mapping's
+own default or check stands in for what the source says at that column.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 
 from psycopg import sql
 
@@ -45,6 +45,9 @@ from cdcsync.words.nouns import (
     TargetStatement,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
 Phase: TypeAlias = Literal["table", "default", "check", "unique", "index", "foreign_key"]
 
 _PHASES: tuple[Phase, ...] = ("table", "default", "check", "unique", "index", "foreign_key")
@@ -57,7 +60,8 @@ _UNIQUE = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} UNIQUE ({})")
 _UNIQUE_INDEX = sql.SQL("CREATE UNIQUE INDEX {} ON {} ({}){}")
 _INDEX = sql.SQL("CREATE INDEX {} ON {} ({}){}")
 _FOREIGN_KEY = sql.SQL(
-    "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON UPDATE {} ON DELETE {}{} NOT VALID"
+    "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) "
+    "ON UPDATE {} ON DELETE {}{} NOT VALID"
 )
 _GENERATED = sql.SQL("ALTER TABLE {} DROP COLUMN {}, ADD COLUMN {} {} GENERATED ALWAYS AS ({}) STORED")
 _COMMA = sql.SQL(", ")
@@ -88,7 +92,7 @@ def target_ddl(
     return tuple(ordered), tuple(build.left)
 
 
-# --- names -----------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 
 class _Names:
@@ -111,12 +115,12 @@ def _cut(name: str, size: int) -> str:
     return name.encode()[:size].decode(errors="ignore")
 
 
-# --- what is built ---------------------------------------------------------------------------------------------
+# --- what is built --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Moved:
-    """A table that is moved, with what its text declares; `key_index` is the index that keeps its key unique."""
+    """A table that is moved, with what its text declares; `key_index` is what keeps its key unique."""
 
     plan: TablePlan
     declared: tuple[Declaration, ...]
@@ -213,7 +217,7 @@ def _verbatim(text: str) -> sql.Composable:
     return sql.SQL(text)
 
 
-# --- tables ----------------------------------------------------------------------------------------------------
+# --- tables ---------------------------------------------------------------------------------------
 
 
 def _table(build: _Build, moved: _Moved) -> None:
@@ -270,7 +274,7 @@ def _generated(build: _Build, moved: _Moved) -> None:
         build.leave(moved, f"generated column {column.source}", "it arrives as a plain column", suggestion)
 
 
-# --- defaults --------------------------------------------------------------------------------------------------
+# --- defaults -------------------------------------------------------------------------------------
 
 
 def _defaults(build: _Build, moved: _Moved) -> None:
@@ -331,7 +335,7 @@ _STORAGE: dict[type, Literal["integer", "real", "text", "blob"]] = {
 
 
 def _normal(text: str) -> str:
-    """Write a default one way: words in lower case, no comments, no spaces but between words, no outer parentheses."""
+    """Write a default one way: lower case, no comments, spaces between words only, no outer parentheses."""
     pieces: list[str] = []
     last = ""
     for token in tokens(text):
@@ -382,7 +386,7 @@ def _number(text: str) -> int | float:
 
 
 def _stored(value: float | str | bytes, column: Column, *, strict: bool) -> int | float | str | bytes:
-    """Return what SQLite stores for a constant in this column (https://sqlite.org/datatype3.html, section 3)."""
+    """Return what SQLite stores for a constant in this column (sqlite.org/datatype3.html, section 3)."""
     declared = column.declared_type.upper()
     if isinstance(value, bytes) or (strict and declared == "ANY"):
         return value
@@ -399,7 +403,7 @@ def _stored(value: float | str | bytes, column: Column, *, strict: bool) -> int 
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**63 else value
 
 
-# --- the present moment as a default ---------------------------------------------------------------------------
+# --- the present moment as a default --------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,7 +453,7 @@ def _moment(text: str) -> _Moment | None:
     """Recognise an expression of the present moment; None if it is none."""
     if text in _CLOCK_WORDS:
         return _Moment(_CLOCK_WORDS[text])
-    cast = re.fullmatch(r"(?:cast\((.+) as (?:integer|int|bigint)\)|round\((.+)\))", text)
+    cast = re.fullmatch(r"(?:cast\((.+?) ?as (?:integer|int|bigint)\)|round\((.+)\))", text)
     scaled = re.fullmatch(r"(.+)\*1000(?:\.0)?", text)
     julian = _JULIAN_SECONDS.fullmatch(text)
     if julian is not None:
@@ -542,7 +546,7 @@ def _epoch(moment: _Moment, now: sql.Composable) -> sql.Composable:
     return sql.SQL("{} * {}").format(whole, sql.SQL(str(moment.scale))) if moment.scale > 1 else whole
 
 
-# --- other defaults --------------------------------------------------------------------------------------------
+# --- other defaults -------------------------------------------------------------------------------
 
 _HEX = re.compile(r"(lower\(|upper\()?hex\(randomblob\(16\)\)\)?")
 _RANDOM = re.compile(r"\b(randomblob|random)\(")
@@ -583,7 +587,7 @@ def _computed(text: str, column: ColumnPlan, plan: TablePlan) -> sql.Composable:
     return term.code
 
 
-# --- checks ----------------------------------------------------------------------------------------------------
+# --- checks ---------------------------------------------------------------------------------------
 
 
 def _checks(build: _Build, moved: _Moved) -> None:
@@ -619,12 +623,16 @@ def _check(build: _Build, moved: _Moved, declaration: Declaration, place: int) -
     build.add("check", moved, name, _CHECK.format(build.relation(moved), sql.Identifier(name), whole))
 
 
-# --- indexes ---------------------------------------------------------------------------------------------------
+# --- indexes --------------------------------------------------------------------------------------
 
 
 def _unique(build: _Build, moved: _Moved) -> None:
     rowid = moved.plan.table.rowid_key
-    if rowid is not None and not moved.primary and any(column.source == rowid for column in moved.plan.columns):
+    if (
+        rowid is not None
+        and not moved.primary
+        and any(column.source == rowid for column in moved.plan.columns)
+    ):
         # The mapping chose another key: an INTEGER PRIMARY KEY has no index that would be met below.
         name = build.constraint(moved, f"{moved.plan.target}_{moved.target(rowid)}_key")
         columns = _identifiers([moved.target(rowid)])
@@ -725,12 +733,13 @@ def _where(moved: _Moved, index: Index) -> sql.Composable:
 def _conflicts(build: _Build, moved: _Moved) -> None:
     for declaration in moved.declared:
         if declaration.kind == "conflict" and declaration.text.upper() in {"REPLACE", "IGNORE"}:
-            what = f"ON CONFLICT {declaration.text.upper()} at {declaration.column or 'a constraint of the table'}"
+            where = declaration.column or "a constraint of the table"
+            what = f"ON CONFLICT {declaration.text.upper()} at {where}"
             reason = "PostgreSQL has it in statements only, not in the schema"
             build.leave(moved, what, reason, "write INSERT .. ON CONFLICT in the application")
 
 
-# --- foreign keys ----------------------------------------------------------------------------------------------
+# --- foreign keys ---------------------------------------------------------------------------------
 
 
 def _foreign_key(build: _Build, moved: _Moved, key: ForeignKey) -> None:

@@ -1,10 +1,10 @@
 """SQLite's own SQL text taken apart, and its expressions said in PostgreSQL or refused with the reason.
 
-Tables are read with a tokeniser of SQLite's lexis: no parser accepts every column definition SQLite does, and
-constraints begin with reserved words. Expressions are parsed with sqlglot, but written here: PostgreSQL is strict
-about types where SQLite compares anything with anything, so each part is translated knowing the column types of
-the target, and whatever is not known to mean the same is refused. NOCASE and LIKE ignore case for ASCII letters
-only, which is what lower(x COLLATE "C") does.
+Tables are read with a tokeniser of SQLite's lexis: no parser accepts every column definition SQLite does,
+and constraints begin with reserved words. Expressions are parsed with sqlglot, but written here: PostgreSQL
+is strict about types where SQLite compares anything with anything, so each part is translated knowing the
+column types of the target, and whatever is not known to mean the same is refused. NOCASE and LIKE ignore
+case for ASCII letters only, which is what lower(x COLLATE "C") does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from psycopg import sql
@@ -19,10 +20,11 @@ from psycopg import sql
 from cdcsync.core.convert import convert, rule_for
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.core.types import parse
-from cdcsync.words.nouns import ColumnPlan, StorageClass, TablePlan, Value
 
 if TYPE_CHECKING:
     from sqlglot import exp
+
+    from cdcsync.words.nouns import ColumnPlan, StorageClass, TablePlan, Value
 
 Kind: TypeAlias = Literal[
     "boolean",
@@ -65,7 +67,7 @@ NUMBERS = frozenset({"integer", "numeric", "float"})
 
 
 class UntranslatableError(ValueError):
-    """This text has no sure equivalent in PostgreSQL; the message says why, `suggestion` what to do instead."""
+    """A text without sure equivalent in PostgreSQL; the message says why, `suggestion` what to do instead."""
 
     def __init__(self, reason: str, suggestion: str = "") -> None:
         """Keep both for the list of what is not carried."""
@@ -73,7 +75,7 @@ class UntranslatableError(ValueError):
         self.suggestion = suggestion
 
 
-# --- SQLite's text ---------------------------------------------------------------------------------------------
+# --- SQLite's text --------------------------------------------------------------------------------
 
 _LEXIS = re.compile(
     r"""(?P<space>\s+|--[^\n]*|/\*.*?(?:\*/|\Z))
@@ -128,7 +130,7 @@ def closing(part: Sequence[Token], opening: int) -> int:
 
 
 def _group(part: Sequence[Token], place: int) -> tuple[Sequence[Token], int]:
-    """Return what stands between parentheses at `place` and the place after them; nothing if none open there."""
+    """Return what stands between the parentheses at `place`, if any open there, and the place after them."""
     if place >= len(part) or part[place].text != "(":
         return (), place
     end = closing(part, place)
@@ -152,9 +154,10 @@ def _between(text: str, part: Sequence[Token]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One constraint as a CREATE TABLE spells it; `column` is the column it stands at, None at the table's end.
+    """One constraint as a CREATE TABLE spells it.
 
-    `text` is the expression of a check or generated column, the name of a collation, the action of ON CONFLICT.
+    `column` is the one it stands at, None at the table's end. `text` is the expression of a check or
+    generated column, the name of a collation, the action of ON CONFLICT.
     """
 
     kind: Literal["check", "unique", "primary", "foreign", "collate", "generated", "conflict"]
@@ -226,10 +229,11 @@ def index_text(create_index: str) -> tuple[list[str], str | None]:
 def _bare(term: Sequence[Token]) -> Sequence[Token]:
     if term and term[-1].word in {"ASC", "DESC"}:
         term = term[:-1]
-    return term[:-2] if len(term) > 2 and term[-2].word == "COLLATE" else term  # noqa: PLR2004  COLLATE and its name
+    named = [token.word for token in term[-2:-1]] == ["COLLATE"]
+    return term[:-2] if named else term
 
 
-# --- meaning ---------------------------------------------------------------------------------------------------
+# --- meaning --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +253,7 @@ class Scope:
         return next((c.name for c in self.plan.table.columns if c.name.lower() == name.lower()), None)
 
     def column(self, name: str) -> ColumnPlan:
-        """Return the plan of a source column of this exact name; UntranslatableError if it does not arrive."""
+        """Return the plan of a source column of exactly this name; UntranslatableError if it is left out."""
         for column in self.plan.columns:
             if column.source == name:
                 return column
@@ -352,7 +356,7 @@ def truth(term: Term) -> Term:
 
 
 def number(term: Term) -> Term:
-    """Return the term as a number: a condition counts 0 or 1, a time its epoch where the source keeps that."""
+    """Return the term as a number: a condition counts 0 or 1, a time its epoch if the source keeps that."""
     if term.kind in NUMBERS or term.kind == "null":
         return term
     if term.kind == "boolean":
@@ -388,11 +392,11 @@ def written(term: Term) -> Term:
     raise UntranslatableError(message)
 
 
-# --- translation -----------------------------------------------------------------------------------------------
+# --- translation ----------------------------------------------------------------------------------
 
 
 def translate(text: str, scope: Scope) -> Term:
-    """Translate an expression; UntranslatableError with the reason where that is not sure to mean the same."""
+    """Translate an expression; UntranslatableError with the reason if that is not sure to mean the same."""
     try:
         return _Translator(scope).term(_parsed(text, scope))
     except RecursionError:
@@ -454,17 +458,18 @@ def _parsed(text: str, scope: Scope) -> exp.Expression:
 
 
 def _names_quoted(text: str, scope: Scope) -> str:
-    """Quote the columns, or a parser takes those named like its keywords for these, and drop comments."""
+    """Quote columns, which a parser may take for its keywords; drop comments, and hexadecimal numbers."""
     found = tokens(text)
     operators = {"LIKE", "GLOB", "REGEXP", "MATCH", "CAST", "CASE", "NOT"}
     if any(token.word == "CASE" for token in found):
         operators.add("END")
     pieces, last = [], 0
-    for token, following in zip(found, [*found[1:], None], strict=True):
+    for token, following in zip_longest(found, found[1:]):
         pieces.append(" " if token.start > last else "")
         name = scope.source_name(token.text) if token.word and token.word not in operators else None
         call = following is not None and following.text == "("
-        pieces.append(token.text if name is None or call else sqlite_name(name))
+        plain = str(int(token.text, 16)) if token.text[:2] in {"0x", "0X"} else token.text
+        pieces.append(plain if name is None or call else sqlite_name(name))
         last = token.end
     return "".join(pieces)
 
@@ -486,7 +491,7 @@ _ARITHMETIC = {
     "bitwiseand": "&",
     "bitwiseor": "|",
 }
-# SQLite binds these in its own way, the parser not always in the same: as operands of each other they are refused.
+# SQLite binds these in its own way, the parser not always alike: as operands of each other they are refused.
 _NEED_PARENTHESES = frozenset({*_COMPARISONS, "is", "in", "between", "like", "glob", "escape", "not"})
 
 
@@ -501,6 +506,8 @@ class _Translator:
         if handler is None:
             raise _unknown(node)
         handle, known = handler
+        if node.key != "case" and known.startswith("this") and node.args.get("this") is None:
+            raise _unknown(node)
         given = {name for name, value in node.args.items() if value not in (None, False, [])}
         if given - {*known.split(), *_MEANINGLESS}:
             message = f"{node.sql(dialect='sqlite')} says more than is understood"
@@ -772,7 +779,8 @@ class _Translator:
 
     def json_value(self, node: exp.Expression) -> Term:
         term = self.term(node.this)
-        parts = node.expression.expressions if node.expression.key == "jsonpath" else []
+        path = node.args.get("expression")
+        parts = path.expressions if path is not None and path.key == "jsonpath" else []
         names = [str(part.this) for part in parts[1:] if part.key in {"jsonpathkey", "jsonpathsubscript"}]
         if term.kind != "json" or not names or len(names) + 1 != len(parts) or self._scope.exact:
             message = "it takes a value out of JSON, whose type PostgreSQL cannot know"
@@ -851,7 +859,7 @@ def _unknown(node: exp.Expression) -> UntranslatableError:
     return UntranslatableError(_REASONS.get(name, f"{text} has no sure equivalent in PostgreSQL"), suggestion)
 
 
-# --- types -----------------------------------------------------------------------------------------------------
+# --- types ----------------------------------------------------------------------------------------
 
 
 def comparable(left: Term, right: Term, *, ordering: bool = False) -> tuple[Term, Term]:
@@ -867,7 +875,11 @@ def comparable(left: Term, right: Term, *, ordering: bool = False) -> tuple[Term
         except UntranslatableError:
             raise different from None
     formats = {side.column.format for side in (left, right) if side.column is not None}
-    if (kinds == {"time"} and len(formats) > 1) or kinds == {"json"} or (ordering and kinds & {"uuid", "other"}):
+    if (
+        (kinds == {"time"} and len(formats) > 1)
+        or kinds == {"json"}
+        or (ordering and kinds & {"uuid", "other"})
+    ):
         raise different
     return left, right
 
@@ -933,7 +945,7 @@ def _widest(kinds: set[Kind]) -> Kind:
 
 
 def _may_escape(escape: str, pattern: str) -> bool:
-    """A letter would change its case with the pattern, and PostgreSQL refuses a pattern that ends in one."""
+    """Tell whether PostgreSQL escapes alike: a letter may lose its case, a last character escapes nothing."""
     rest = re.sub(re.escape(escape) + ".", "", pattern, flags=re.DOTALL)
     return not escape.isalpha() and escape not in rest
 

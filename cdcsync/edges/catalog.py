@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from cdcsync.edges.target import Target, table_name
+from cdcsync.words.nouns import TargetStatement
 
 _FILE = "catalog.sql"
 
@@ -80,15 +81,18 @@ def user_triggers(target: Target, oid: int) -> list[str]:
     return [row[0] for row in target.rows(_FILE, "user_triggers", oid=oid)]
 
 
-def attach_statement(constraint: TargetConstraint) -> str:
+def attach_statement(constraint: TargetConstraint) -> TargetStatement:
     """Return the statement that brings a detached constraint back; foreign keys are validated apart."""
-    later = "" if constraint.kind != "f" or constraint.definition.endswith("NOT VALID") else " NOT VALID"
-    return (
-        sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(
-            sql.Identifier(constraint.schema, constraint.table), sql.Identifier(constraint.name)
-        ).as_string()
-        + constraint.definition
-        + later
+    foreign = constraint.kind == "f"
+    later = " NOT VALID" if foreign and not constraint.definition.endswith("NOT VALID") else ""
+    head = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(
+        sql.Identifier(constraint.schema, constraint.table), sql.Identifier(constraint.name)
+    )
+    return TargetStatement(
+        "foreign_key" if foreign else "unique",
+        constraint.table,
+        constraint.name,
+        head.as_string() + constraint.definition + later,
     )
 
 

@@ -36,6 +36,7 @@ class CheckpointStore:
         self._target = target
         self.source_id = source_id
         self.owner = str(uuid.uuid4())
+        self._held: set[str] = set()
         self.rate: float | None = None
         self.cut_over_at: datetime | None = None
 
@@ -128,11 +129,19 @@ class CheckpointStore:
 
     def try_lock(self, what: str) -> bool:
         """Try to hold the lock `what` of this source for as long as the session lives."""
-        return bool(self._target.ask(_FILE, "try_lock", name=self._lock(what))[0])
+        if what not in self._held and self._target.ask(_FILE, "try_lock", name=self._lock(what))[0]:
+            self._held.add(what)
+        return what in self._held
 
     def unlock(self, what: str) -> None:
-        """Let the lock go."""
-        self._target.ask(_FILE, "unlock", name=self._lock(what))
+        """Let the lock go; nothing if it is not held."""
+        if what in self._held:
+            self._target.ask(_FILE, "unlock", name=self._lock(what))
+            self._held.discard(what)
+
+    def holds(self, what: str) -> bool:
+        """Tell whether this session holds the lock."""
+        return what in self._held
 
     def is_locked(self, what: str) -> bool:
         """Tell whether any session holds the lock."""
@@ -145,7 +154,7 @@ class CheckpointStore:
     def read_daemon(self) -> tuple[int, str, float] | None:
         """Return pid, host and age of the last heartbeat in seconds; None if no daemon ever ran."""
         row = self._ask("read_daemon")
-        return None if row is None else (row[0], row[1], row[2])
+        return None if row is None else (int(row[0]), str(row[1]), float(row[2]))
 
     def note(self, kind: str, message: str) -> None:
         """Write a line of history for people."""

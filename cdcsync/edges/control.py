@@ -122,7 +122,7 @@ def run_ddl(target: Target, statement: str) -> str | None:
     try:
         with target.savepoint():
             # The text was composed by core.ddl with quoted names, or read from the catalog.
-            target.connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+            target.connection.execute(sql.SQL(statement))
     except psycopg.Error as error:
         return one_line(error)
     return None

@@ -36,6 +36,40 @@ class Sink(Protocol):
         """Forget the rows taken so far."""
 
 
+class RowList:
+    """A sink that keeps rows in memory: for pages, which are bounded."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.rows: list[Row] = []
+
+    def add(self, rows: list[Row]) -> None:
+        """Append rows."""
+        self.rows.extend(rows)
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self.rows.clear()
+
+
+class _Appending:
+    """A sink for one row more: `clear` forgets only what was added through it."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._taken: list[Row] = []
+
+    def add(self, rows: list[Row]) -> None:
+        self._taken.extend(rows)
+
+    def clear(self) -> None:
+        self._taken.clear()
+
+    def flush(self) -> None:
+        if self._taken:
+            self._sink.add(self._taken)
+
+
 class _NeedsCareError(Exception):
     """A row holds a value that may not be sent as it is."""
 
@@ -117,6 +151,23 @@ class RowReader:
             bad,
             page=True,
         )
+
+    def by_key(self, connection: sqlite3.Connection, key: Key, sink: Sink) -> None:
+        """Read the row of one key, if there is one."""
+        # Bound values have neither affinity nor collation, like the changelog's columns.
+        marks = ", ".join(f"{_mark(part)} AS k{place}" for place, part in enumerate(key, 1))
+        statement = sqlite_statement("source.sql", "present")
+        row = _Appending(sink)
+        self._read(
+            connection,
+            lambda columns: statement.substitute(
+                columns=columns, logged=f"SELECT {marks}", table=self._table, same_key=_same_key(self.plan.key)
+            ),
+            [value for _, value in key],
+            row,
+            stop_at_bad_row,
+        )
+        row.flush()
 
     def whole(self, connection: sqlite3.Connection, sink: Sink, bad: BadRow) -> None:
         """Read all rows, in one statement."""
@@ -287,8 +338,7 @@ def _after(key: tuple[KeyColumn, ...], after: Key | None, *, as_row: bool) -> tu
     """Return the condition for rows above a key, with values that keep their storage class and collation."""
     if after is None:
         return "1", []
-    # A text that is not UTF-8 can only be bound as bytes.
-    marks = ["CAST(? AS TEXT)" if storage == "text" and isinstance(v, bytes) else "?" for storage, v in after]
+    marks = [_mark(part) for part in after]
     values = [value for _, value in after]
     if as_row and len(key) > 1:
         columns = ", ".join(f"t.{sqlite_name(column.name)}" for column in key)
@@ -301,6 +351,12 @@ def _after(key: tuple[KeyColumn, ...], after: Key | None, *, as_row: bool) -> tu
         parameters.extend(values[: place + 1])
     # The first term alone can use the index; it is implied by the rest.
     return f"{names[0]} >= {marks[0]} AND ({' OR '.join(alternatives)})", [values[0], *parameters]
+
+
+def _mark(part: Part) -> str:
+    """A text that is not UTF-8 can only be bound as bytes."""
+    storage, value = part
+    return "CAST(? AS TEXT)" if storage == "text" and isinstance(value, bytes) else "?"
 
 
 def _collated(column: KeyColumn) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +23,14 @@ from cdcsync.words.errors import (
 )
 
 BUSY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Entries above a position, and the age of the oldest of them in seconds (0.0 if there is none)."""
+
+    changes: int
+    seconds: float
 
 
 class Source:
@@ -117,6 +127,13 @@ class Source:
         """Return the hash as any connection sees it, an installing one before its commit included."""
         found = connection.execute(sqlite_statement("source.sql", "captured_schema").template).fetchall()
         return hashlib.sha256(repr(found).encode()).hexdigest()
+
+    def lag(self, position: int) -> Lag:
+        """Return how far a position is behind the head of the changelog."""
+        with self.reading():
+            changes = max(int(self.ask("head")) - position, 0)
+            oldest = self.ask("oldest_pending", position)
+        return Lag(changes, 0.0 if oldest is None else max(time.time() - oldest, 0.0))
 
     def log_bytes(self) -> int | None:
         """Return the size of the changelog; None where this SQLite cannot tell."""

@@ -11,7 +11,7 @@ import re
 from functools import cache
 from pathlib import Path
 from string import Template
-from typing import LiteralString, cast
+
 
 from psycopg import sql
 
@@ -45,8 +45,8 @@ def sqlite_statement(file: str, name: str) -> Template:
 @cache
 def postgres_statement(file: str, name: str) -> sql.SQL:
     """Return a statement for PostgreSQL; KeyError if the file has none of that name."""
-    # The text comes from a file of ours, which the type checker cannot see.
-    return sql.SQL(cast(LiteralString, _named(file)[name]))
+
+    return sql.SQL(_named(file)[name])
 
 
 @cache

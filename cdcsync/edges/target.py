@@ -90,14 +90,18 @@ class Target:
             yield
             done = self.connection.execute("COMMIT").statusmessage
         except BaseException as error:
-            with suppress(psycopg.Error):
-                self.connection.execute("ROLLBACK")
+            self.rollback()
             if isinstance(error, psycopg.Error) and (known := self._translated(error)) is not None:
                 raise known from error
             raise
         if done != "COMMIT":
             message = f"COMMIT answered {done}: nothing of this transaction is stored; retries by itself"
             raise TargetError(message)
+
+    def rollback(self) -> None:
+        """Undo the transaction at hand; a lost connection has done so itself."""
+        with suppress(psycopg.Error):
+            self.connection.execute("ROLLBACK")
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -106,9 +106,7 @@ def _build_target(
         built.created[plan.name] = found is None
         if found is not None:
             for constraint in detachable(target, plan, found):
-                phase = "foreign_key" if constraint.kind == "f" else "unique"
-                statement = TargetStatement(phase, constraint.table, constraint.name, attach_statement(constraint))
-                built.later.append((statement, True))
+                built.later.append((attach_statement(constraint), True))
                 detach(target, constraint)
     by_target = {plan.target: plan.name for plan in plans}
     for statement in statements:

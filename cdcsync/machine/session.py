@@ -128,6 +128,10 @@ class Session:
             raise DriftError(message)
         self._schema_version = version
 
+    def forget_schema_version(self) -> None:
+        """Look at the hash again at the next read, whatever the counter says."""
+        self._schema_version = -1
+
     def refuse_other_history(self, position: Position) -> None:
         """Raise IdentityError where the changelog does not hold the entry this position was taken from."""
         if self.installation.epoch == position.epoch and anchor_at(self.source, position.seq) == position.anchor:

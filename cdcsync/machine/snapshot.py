@@ -15,7 +15,7 @@ import psycopg
 
 from cdcsync.core import keys
 from cdcsync.core.keys import Key
-from cdcsync.edges.rows import stop_at_bad_row
+from cdcsync.edges.rows import RowList, stop_at_bad_row
 from cdcsync.edges.spool import Row, Spool
 from cdcsync.machine.bad_rows import REFUSALS, explain, refused
 from cdcsync.machine.completion import complete_target
@@ -37,24 +37,11 @@ class CopyReport:
     seconds: float = 0.0
 
 
-class _Page:
-    """Collects the rows of one page."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-
-    def add(self, rows: list[Row]) -> None:
-        self.rows.extend(rows)
-
-    def clear(self) -> None:
-        self.rows.clear()
-
-
 def pages(session: Session, plan: TablePlan, after: Key | None = None) -> Iterator[tuple[list[Row], Key]]:
     """Yield pages of converted rows in key order with the last key of each; no transaction stays open between."""
     reader = session.readers[plan.number]
     while True:
-        page = _Page()
+        page = RowList()
         with session.source.reading() as connection:
             last = reader.page(connection, after, PAGE_ROWS, page, stop_at_bad_row)
         if last is None:

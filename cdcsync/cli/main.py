@@ -1,0 +1,79 @@
+"""The console command: one file per verb, errors as one line, and the contract's exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import psycopg
+import typer
+
+from cdcsync import __version__
+from cdcsync.cli import (
+    check,
+    config,
+    demo,
+    drain,
+    install,
+    lag,
+    plan,
+    psql,
+    run,
+    status,
+    uninstall,
+    unit,
+    verify,
+)
+from cdcsync.words.errors import CdcsyncError
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Move a live application from SQLite to PostgreSQL.",
+)
+for verb in (check, plan, install, run, status, lag, verify, drain, uninstall, psql, unit, demo):
+    app.command(verb.__name__.rpartition(".")[2])(verb.command)
+app.add_typer(config.app, name="config")
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:  # noqa: FBT001, FBT003  typer's form
+    if version:
+        typer.echo(f"cdcsync {__version__}")
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Run the command line; the process ends with the contract's exit code."""
+    # Unwind on SIGTERM: an embedded server must not outlive the verb that started it.
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        return int(app(uninstall.spell_out(sys.argv[1:]), standalone_mode=False) or 0)
+    except (CdcsyncError, typer.TyperException) as error:
+        return _fail(str(error) if isinstance(error, CdcsyncError) else error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", INTERRUPTED)
+    except psycopg.Error as error:
+        return _fail(f"PostgreSQL: {' '.join(str(error).split())}", 1)
+    except sqlite3.Error as error:
+        return _fail(f"SQLite: {error}", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    typer.echo(f"cdcsync: {message}", err=True)
+    return code
+
+
+def _terminated(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)

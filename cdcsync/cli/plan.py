@@ -1,0 +1,53 @@
+"""`cdcsync plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdcsync.cli import show
+from cdcsync.cli.options import with_settings
+from cdcsync.core.ddl import target_ddl
+from cdcsync.core.mapping_file import mapping_text
+from cdcsync.edges.source import Source
+from cdcsync.machine.context import proposed_plans
+from cdcsync.machine.propose import proposals
+from cdcsync.words.errors import UsageError
+from cdcsync.words.settings import Loaded
+
+
+def _command(
+    loaded: Loaded,
+    *,
+    write: Annotated[Path | None, typer.Option("--write", help="Keep settings and mapping in this file.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="With --write: replace the file.")] = False,
+) -> int:
+    """Print the mapping with its evidence and the target's DDL. Changes nothing."""
+    if write is not None and write.exists() and not force:
+        message = f"{write} exists already: name another file, or replace it with --force"
+        raise UsageError(message)
+    settings = loaded.settings
+    with Source(settings.source_path) as source:
+        schema, plans = proposed_plans(source, settings)
+        with show.progress("looking at") as tick:
+            found = proposals(source, plans, settings, tick)
+    text = mapping_text(settings, loaded.origins, plans, found, beside=write)
+    if write is not None:
+        write.write_text(text, encoding="utf-8")
+        show.line(f"wrote {write}: keep, edit or delete its lines, then run cdcsync install --config {write}")
+        return 0
+    show.line(text)
+    statements, not_carried = target_ddl(schema, plans, settings.target_schema)
+    show.line("-- The target as these settings build it (proposals above are not in it):\n")
+    for statement in statements:
+        show.line(f"{statement.sql};  -- {statement.phase}" if statement.phase != "table" else f"{statement.sql};\n")
+    for left in not_carried:
+        show.line(f"-- not carried: {left.table}: {left.what}: {left.reason}. {left.suggestion}".rstrip())
+    for name, reason in schema.not_migrated:
+        show.line(f"-- not migrated: {name}: {reason}")
+    return 0
+
+
+command = with_settings(_command)

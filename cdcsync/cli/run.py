@@ -1,0 +1,77 @@
+"""`cdcsync run`."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated
+
+import typer
+
+from cdcsync.cli import install as install_verb
+from cdcsync.cli import show
+from cdcsync.cli.options import JsonOption, with_context
+from cdcsync.machine.context import Context
+from cdcsync.machine.daemon import Daemon
+from cdcsync.machine.dry_run import dry_run
+from cdcsync.machine.install import install
+from cdcsync.machine.status import status
+from cdcsync.words.errors import StopRequestedError, UsageError
+
+
+@with_context
+def command(
+    context: Context,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Stop when caught up.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="With --once: try every row, keep none.")] = False,
+    first_install: Annotated[bool, typer.Option("--install", help="Install first.")] = False,
+    json: JsonOption = False,
+) -> int:
+    """Copy what is not copied, then stream changes until SIGTERM."""
+    if dry:
+        if not once:
+            message = "--dry-run goes with --once"
+            raise UsageError(message)
+        return _dry_run(context, json=json)
+    if first_install:
+        install_verb.report(install(context))
+    daemon = Daemon(context)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: daemon.stop())
+    if once:
+        return _once(context, daemon, json=json)
+    daemon.run()
+    return 0
+
+
+def _once(context: Context, daemon: Daemon, *, json: bool) -> int:
+    try:
+        report = daemon.run_once()
+    except StopRequestedError:
+        show.line("stopped before it was caught up; the next run goes on from here")
+        return 1
+    result = {
+        "rows": report.rows,
+        "copy_seconds": round(report.copy_seconds, 3),
+        "catch_up_seconds": round(report.catch_up_seconds, 3),
+        "applied_seq": status(context)["applied_seq"],
+        "quarantined": 0,
+    }
+    if json:
+        show.as_json(result)
+    else:
+        show.table([(name, str(value)) for name, value in result.items()])
+    return 0
+
+
+def _dry_run(context: Context, *, json: bool) -> int:
+    with show.progress("trying") as tick:
+        report = dry_run(context, tick)
+    if json:
+        failures = [vars(error) for error in report.bad]
+        show.as_json({"rows": sum(report.rows.values()), "tables": report.rows, "failures": failures})
+    else:
+        show.table([(name, f"{rows} rows would arrive") for name, rows in report.rows.items()])
+        for error in report.bad:
+            show.line(f"would fail: {error}")
+    return 1 if report.bad else 0

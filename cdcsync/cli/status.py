@@ -1,0 +1,94 @@
+"""`cdcsync status`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cdcsync.cli import show
+from cdcsync.cli.options import JsonOption, gave_up_when_unreachable, with_context
+from cdcsync.machine.context import Context
+from cdcsync.machine.status import status
+
+WATCH_SECONDS = 1.0
+
+
+@with_context
+@gave_up_when_unreachable
+def command(
+    context: Context,
+    *,
+    json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every second.")] = False,
+) -> int:
+    """Show where this source stands and how far the target is behind it."""
+    if watch:
+        with Live(picture(status(context)), auto_refresh=False) as live:
+            while True:
+                time.sleep(WATCH_SECONDS)
+                live.update(picture(status(context)), refresh=True)
+    found = status(context)
+    if json:
+        show.as_json(found)
+    else:
+        _print(found)
+    return 0 if found["state"] is not None else 1
+
+
+def _print(found: dict[str, Any]) -> None:
+    if found["state"] is None:
+        show.line(f"{found['source']} is not installed: run cdcsync install")
+        return
+    show.table(facts(found))
+    show.line("")
+    show.table([(table["name"], table_line(table)) for table in found["tables"]])
+    for error in found["last_errors"]:
+        show.line(f"error: {error}")
+
+
+def facts(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the lines of a status above its tables, as name and value."""
+    daemon = found["daemon"]
+    alive = f"running, pid {daemon['pid']}" if daemon["running"] else "not running"
+    drain = found["estimated_drain_seconds"]
+    lines = [
+        ("source", found["source"]),
+        ("state", found["state"]),
+        ("daemon", alive),
+        ("lag", f"{found['pending_changes']} changes, {found['lag_seconds']:.1f} s"),
+        ("drain would take", "unknown" if drain is None else f"about {drain:.1f} s"),
+        ("position", f"{found['applied_seq']} of {found['head_seq']}"),
+        ("changelog", "unknown" if found["changelog_bytes"] is None else _size(found["changelog_bytes"])),
+        ("write-ahead log", _size(found["wal_bytes"])),
+    ]
+    return lines + [("drift", drift) for drift in found["drift"]]
+
+
+def table_line(table: dict[str, Any]) -> str:
+    """Return how far the copy of one table is."""
+    total = table["rows_total"]
+    copied = f"{table['rows_copied']} rows copied"
+    return f"{table['state']}, {copied}" + ("" if total is None else f" of {total}")
+
+
+def picture(found: dict[str, Any]) -> RenderableType:
+    """Return a status as rich draws it."""
+    if found["state"] is None:
+        return Text("not installed")
+    above = Table.grid(padding=(0, 2))
+    for name, value in facts(found):
+        above.add_row(name, value)
+    tables = Table.grid(padding=(0, 2))
+    for table in found["tables"]:
+        tables.add_row(table["name"], table_line(table))
+    return Group(above, Text(""), tables)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB"

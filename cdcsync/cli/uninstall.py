@@ -1,0 +1,35 @@
+"""`cdcsync uninstall`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cdcsync.cli import show
+from cdcsync.cli.options import with_context
+from cdcsync.machine.context import Context
+from cdcsync.machine.install import uninstall
+
+
+@with_context
+def command(
+    context: Context,
+    *,
+    target: Annotated[bool, typer.Option("--drop-control", help="Drop the control schema too.")] = False,
+) -> int:
+    """Leave the source as it was, and take guard and triggers off the target's tables. User tables stay."""
+    for text in uninstall(context, drop_control=target):
+        show.line(text)
+    return 0
+
+
+def spell_out(arguments: list[str]) -> list[str]:
+    """Tell `uninstall --target`, which drops the control schema, from `--target CONNINFO`, which has a value."""
+    if not arguments or arguments[0] != "uninstall":
+        return arguments
+    following = [*arguments[1:], "--"]
+    return [
+        "--drop-control" if argument == "--target" and after.startswith("-") else argument
+        for argument, after in zip(arguments, following, strict=True)
+    ]

@@ -1,0 +1,132 @@
+"""The target's half of a comparison: stage rows of the source, and ask PostgreSQL where its own differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from cdcsync.edges.spool import Row
+from cdcsync.edges.statements import postgres_statement
+from cdcsync.edges.target import Target, column_list, table_name
+from cdcsync.words.nouns import TablePlan
+
+_FILE = "verify.sql"
+
+
+@dataclass(frozen=True, slots=True)
+class RowDifference:
+    """A staged row that the target lacks, or has otherwise. `columns`: target name, source text, target text."""
+
+    place: int
+    missing: bool
+    columns: tuple[tuple[str, str | None, str | None], ...]
+
+
+class Comparer:
+    """Compares rows of one table. All of it happens inside `snapshot`."""
+
+    def __init__(self, target: Target, plan: TablePlan, schema: str) -> None:
+        """Compose the statements."""
+        self._target, self.plan = target, plan
+        columns = [column.target for column in plan.columns]
+        key = [column.target for column in plan.key_plans]
+        self._names: dict[str, sql.Composable] = {
+            "table": table_name(schema, plan.target),
+            "stage": sql.SQL("pg_temp.{}").format(sql.Identifier(f"_cdcsync_verify_{plan.number}")),
+            "keys": sql.SQL("pg_temp.{}").format(sql.Identifier(f"_cdcsync_seen_{plan.number}")),
+            "columns": column_list(columns),
+            "key": column_list(key),
+            "flags": _each(columns, "ROW({0})::record *<> ROW({1})::record"),
+            "source_row": _each(columns, "{0}"),
+            "target_row": _each(columns, "{1}"),
+            "source_texts": _each(columns, "{0}::text"),
+            "target_texts": _each(columns, "{1}::text"),
+            "key_texts": _each(key, "{1}::text"),
+            "same_key": _each(key, "{1} = {0}", " AND "),
+        }
+        self._key_names = {**self._names, "columns": self._names["key"], "stage": sql.SQL("pg_temp.{}").format(
+            sql.Identifier(f"_cdcsync_verify_keys_{plan.number}")
+        )}
+
+    @contextmanager
+    def snapshot(self, source_id: str) -> Iterator[int]:
+        """See position and rows at one moment; yields the position."""
+        self._target.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        try:
+            yield int(self._target.ask(_FILE, "position", source_id=source_id)[0])
+        except BaseException:
+            self._target.rollback()
+            raise
+        self._target.connection.execute("COMMIT")
+
+    def begin(self) -> None:
+        """Forget the keys seen before."""
+        self._target.execute(_FILE, "forget_keys", self._names)
+        self._target.execute(_FILE, "keys", self._names)
+
+    def compare(self, rows: list[Row], *, see: bool) -> list[RowDifference]:
+        """Return where the target differs from rows of the source; `see` remembers their keys for `extra`."""
+        if not rows:
+            return []
+        self._fill(self._names, rows)
+        if see:
+            self._target.execute(_FILE, "see", self._names)
+        return [self._difference(*row) for row in self._target.rows(_FILE, "different", self._names)]
+
+    def unwanted(self, keys: list[Row]) -> list[int]:
+        """Return the places of keys that the target has although the source has no such row."""
+        if not keys:
+            return []
+        self._fill(self._key_names, keys)
+        return [row[0] for row in self._target.rows(_FILE, "unwanted", self._key_names)]
+
+    def see(self, keys: Iterable[Row]) -> None:
+        """Remember keys that are compared elsewhere."""
+        statement = postgres_statement(_FILE, "fill_keys").format(keys=self._names["keys"], key=self._names["key"])
+        with self._target.connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for key in keys:
+                copy.write_row(key)
+
+    def extra(self) -> Iterator[str]:
+        """Yield the keys of target rows that were seen nowhere in the source, as text."""
+        with self._target.connection.cursor(name="_cdcsync_extra") as cursor:
+            cursor.execute(postgres_statement(_FILE, "extra").format(**self._names))
+            for (parts,) in cursor:
+                yield ", ".join(parts)
+
+    def multiset(self, chunks: Iterable[list[Row]]) -> Iterator[tuple[str, int, int]]:
+        """Compare whole tables as multisets: yield a row as text with its count on both sides, where they differ."""
+        self._fill(self._names, (row for rows in chunks for row in rows))
+        with self._target.connection.cursor(name="_cdcsync_multiset") as cursor:
+            cursor.execute(postgres_statement(_FILE, "multiset").format(**self._names))
+            yield from cursor
+
+    def _fill(self, names: dict[str, sql.Composable], rows: Iterable[Row]) -> None:
+        self._target.execute(_FILE, "stage", names)
+        statement = postgres_statement(_FILE, "fill").format(**names)
+        with self._target.connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for place, row in enumerate(rows):
+                copy.write_row((place, *row))
+
+    def _difference(
+        self, place: int, missing: bool, flags: list[bool], source: list[str | None], target: list[str | None]  # noqa: FBT001  a row
+    ) -> RowDifference:
+        columns = tuple(
+            (column.source, there, here)
+            for column, flag, there, here in zip(self.plan.columns, flags, source, target, strict=True)
+            if flag and not missing
+        )
+        return RowDifference(place, missing, columns)
+
+
+def _each(columns: list[str], template: str, joined: str = ", ") -> sql.Composed:
+    """Fill a template for each column: {0} is it in the staged row, {1} in the target's."""
+    return sql.SQL(joined).join(
+        sql.SQL(template).format(sql.Identifier("s", name), sql.Identifier("t", name))
+        for name in columns
+    )
+
+

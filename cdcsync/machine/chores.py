@@ -1,0 +1,114 @@
+"""What the daemon does besides streaming, on APScheduler: heartbeat, drift recheck, size watch.
+
+Chores run in threads of their own with a connection of their own: the stream never waits for them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC
+
+import psycopg
+from apscheduler.schedulers.background import BackgroundScheduler
+from loguru import logger
+
+from cdcsync.edges import notify
+from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.source import Source
+from cdcsync.edges.target import Target, one_line
+from cdcsync.machine.context import Context
+from cdcsync.machine.session import Session
+from cdcsync.words.errors import CdcsyncError
+
+HEARTBEAT_SECONDS = 1.0
+RECHECK_SECONDS = 30.0
+SIZES_SECONDS = 60.0
+LARGE_WAL_BYTES = 256 * 1024 * 1024
+
+ALIVE_SECONDS = 120.0
+"""The stream counts as alive this long after its last beat: building an index takes a while without one."""
+
+
+class Chores:
+    """The chores of one working session; they end with it."""
+
+    def __init__(self, context: Context, session: Session, wake: Callable[[], None]) -> None:
+        """Prepare; `wake` ends the stream's wait when it should look at something."""
+        self._context, self._session, self._wake = context, session, wake
+        self._owner = session.store.owner
+        self._lost = threading.Event()
+        self._beat = time.monotonic()
+        self._target: Target | None = None
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        )
+
+    def start(self) -> None:
+        """Begin, with a first heartbeat before anything else."""
+        self._heartbeat()
+        for chore, seconds in (
+            (self._heartbeat, HEARTBEAT_SECONDS),
+            (self._recheck, RECHECK_SECONDS),
+            (self._sizes, SIZES_SECONDS),
+        ):
+            self._scheduler.add_job(chore, "interval", seconds=seconds)
+        self._scheduler.start()
+
+    def close(self) -> None:
+        """End all chores and their connection."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
+        if self._target is not None:
+            self._target.close()
+
+    def beat(self) -> None:
+        """Say that the stream is moving."""
+        self._beat = time.monotonic()
+
+    def lost_checkpoint(self) -> bool:
+        """Tell whether another verb took the checkpoint: an idle stream makes no transaction that would notice."""
+        return self._lost.is_set()
+
+    def took_checkpoint(self) -> None:
+        """Forget that it was lost."""
+        self._lost.clear()
+
+    def _heartbeat(self) -> None:
+        try:
+            store = self._store()
+            store.heartbeat()
+            if store.read().owner != self._owner:
+                self._lost.set()
+                self._wake()
+            self._notify()
+        except (CdcsyncError, psycopg.Error) as error:
+            # The stream meets the same trouble and does something about it.
+            logger.debug("heartbeat failed: {}", one_line(error))
+            if self._target is not None:
+                self._target.close()
+                self._target = None
+
+    def _store(self) -> CheckpointStore:
+        if self._target is None:
+            self._target = self._context.open_target()
+        return CheckpointStore(self._target, self._session.store.source_id)
+
+    def _notify(self) -> None:
+        checkpoint = self._session.checkpoint
+        with Source(self._session.source.path) as source:
+            lag = source.lag(checkpoint.position.seq)
+        notify.status(f"{checkpoint.state}, {lag.changes} changes behind, {lag.seconds:.1f} s")
+        if time.monotonic() - self._beat < ALIVE_SECONDS:
+            notify.watchdog()
+
+    def _recheck(self) -> None:
+        """A trigger removed under writable_schema does not move schema_version: look at the hash anyway."""
+        self._session.forget_schema_version()
+        self._wake()
+
+    def _sizes(self) -> None:
+        wal = self._session.source.wal_bytes()
+        if wal > LARGE_WAL_BYTES:
+            logger.warning("the write-ahead log of the source has grown to {} MiB", wal // 2**20)

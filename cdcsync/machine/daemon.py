@@ -1,0 +1,199 @@
+"""The daemon: stream until told to stop, stand by while another verb has the checkpoint, come back from errors."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+from loguru import logger
+
+from cdcsync.core.backoff import Backoff
+from cdcsync.edges import notify
+from cdcsync.edges.target import one_line, passes_by_itself
+from cdcsync.edges.wakeup import Wakeup
+from cdcsync.machine.chores import Chores
+from cdcsync.machine.context import Context
+from cdcsync.machine.session import TAKEOVER_SECONDS, Session
+from cdcsync.machine.stream import BringUpReport, bring_up, catch_up, copy_stale
+from cdcsync.machine.sync import Sync
+from cdcsync.words.errors import (
+    LostCheckpointError,
+    PermanentStopError,
+    RefusedError,
+    SourceBusyError,
+    StopRequestedError,
+)
+
+STOP_SECONDS = 0.3
+"""A statement that has not ended by itself this long after SIGTERM is cancelled."""
+
+
+class SourceReplacedError(Exception):
+    """Another file lies at the source's path: open it again and see whether it is the same history."""
+
+
+class Daemon:
+    """One run of the daemon on one source. `stop` may be called from a signal handler or another thread."""
+
+    def __init__(self, context: Context) -> None:
+        """Prepare; nothing is opened before `run` or `run_once`."""
+        self._context = context
+        self._stop = threading.Event()
+        self._wakeup: Wakeup | None = None
+        self._session: Session | None = None
+        self._chores: Chores | None = None
+
+    def stop(self) -> None:
+        """Ask it to end after the transaction at hand, or to cancel that one if it takes long."""
+        self._stop.set()
+        if self._wakeup is not None:
+            self._wakeup.wake()
+        timer = threading.Timer(STOP_SECONDS, self._cancel)
+        timer.daemon = True
+        timer.start()
+
+    def run(self) -> None:
+        """Stream until stopped or cut over; lost connections are retried for ever.
+
+        Raises RefusedError where another daemon runs, TargetError if PostgreSQL was never reached, and
+        PermanentStopError for what a restart cannot mend, which it also records as the state.
+        """
+        backoff = Backoff()
+        while not self._stop.is_set():
+            try:
+                with self._working() as session:
+                    backoff.succeeded()
+                    self._stream(session)
+                    return
+            except StopRequestedError:
+                return
+            except SourceReplacedError:
+                logger.warning("the source was replaced by another file: opening it again")
+            except Exception as error:
+                if not (isinstance(error, SourceBusyError) or passes_by_itself(error)) or self._never_reached(error):
+                    raise
+                delay = backoff.failed(random.random())  # noqa: S311  jitter, no secret
+                logger.warning("{}; trying again in {:.1f} s", one_line(error), delay)
+                self._stop.wait(delay)
+
+    def run_once(self) -> BringUpReport:
+        """Copy, catch up, copy tables without a key, and return."""
+        with self._working() as session:
+            sync = Sync(session)
+            report = bring_up(session, sync, self._watch)
+            copy_stale(session)
+            session.release()
+            return report
+
+    def _never_reached(self, error: Exception) -> bool:
+        return self._chores is None and not isinstance(error, SourceBusyError)
+
+    @contextmanager
+    def _working(self) -> Iterator[Session]:
+        """Open a session that holds daemon lock and checkpoint, with wake-up and chores around it."""
+        with Session(self._context) as session:
+            self._session = session
+            try:
+                self._become_the_daemon(session)
+                with self._surroundings(session):
+                    yield session
+            except PermanentStopError as error:
+                self._record_stop(session, error)
+                raise
+            finally:
+                self._session = None
+
+    @contextmanager
+    def _surroundings(self, session: Session) -> Iterator[None]:
+        wakeup = Wakeup(session.source.path, session.settings.poll_seconds)
+        chores = Chores(self._context, session, wakeup.wake)
+        self._wakeup, self._chores = wakeup, chores
+        try:
+            chores.start()
+            yield
+        finally:
+            chores.close()
+            self._wakeup = None
+            wakeup.close()
+
+    def _become_the_daemon(self, session: Session) -> None:
+        """Wait a little for a killed predecessor's session to end, then for any verb that is at work."""
+        self._poll(lambda: session.store.try_lock("daemon"), TAKEOVER_SECONDS)
+        if not session.store.holds("daemon"):
+            holder = session.store.read_daemon()
+            who = f" (pid {holder[0]} on {holder[1]})" if holder else ""
+            message = f"another daemon is running on this source{who}: stop it first"
+            raise RefusedError(message)
+        self._take(session)
+
+    def _take(self, session: Session) -> None:
+        self._poll(lambda: session.try_take("daemon"), None)
+
+    def _poll(self, attempt: Callable[[], bool], seconds: float | None) -> None:
+        waited = 0.0
+        while not attempt():
+            if seconds is not None and waited >= seconds:
+                return
+            self._stop.wait(0.2)
+            waited += 0.2
+            self._watch()
+
+    def _stream(self, session: Session) -> None:
+        while session.checkpoint.state != "cut_over":
+            try:
+                sync = Sync(session)
+                bring_up(session, sync, self._watch)
+                logger.info("streaming from position {}", session.checkpoint.position.seq)
+                notify.ready()
+                self._follow(session, sync)
+            except LostCheckpointError:
+                self._stand_by(session)
+        logger.info("cut over: nothing left to do")
+
+    def _follow(self, session: Session, sync: Sync) -> None:
+        def is_new() -> bool:
+            self._watch()
+            return int(session.source.ask("head")) != session.checkpoint.position.seq
+
+        while True:
+            if self._wakeup is not None and self._wakeup.wait(is_new):
+                catch_up(session, sync, self._watch)
+            if self._chores is not None and self._chores.lost_checkpoint():
+                raise LostCheckpointError
+            if session.source.was_replaced():
+                raise SourceReplacedError
+
+    def _stand_by(self, session: Session) -> None:
+        """Let go, and take the checkpoint back when whoever has it is done or dead."""
+        logger.info("another verb took the checkpoint over: standing by")
+        session.store.unlock("holder")
+        # Whoever wants it asks every 50 ms; do not be faster.
+        self._stop.wait(1.0)
+        self._take(session)
+        if self._chores is not None:
+            self._chores.took_checkpoint()
+        logger.info("took the checkpoint back in state {}", session.checkpoint.state)
+
+    def _watch(self) -> None:
+        if self._stop.is_set():
+            raise StopRequestedError
+        if self._chores is not None:
+            self._chores.beat()
+
+    def _cancel(self) -> None:
+        session = self._session
+        if session is not None:
+            session.target.stop_soon()
+            session.source.stop_soon()
+
+    @staticmethod
+    def _record_stop(session: Session, error: PermanentStopError) -> None:
+        """Leave the reason where `status` finds it; the error itself matters more than failing at that."""
+        try:
+            session.store.set_state("stopped")
+            session.store.note("error", str(error))
+        except psycopg.Error as unrecorded:
+            logger.warning("could not record the stop: {}", one_line(unrecorded))

@@ -1,0 +1,103 @@
+"""Drain: apply everything, and see that nothing comes after it, in a write pause the operator makes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from cdcsync.machine.context import Context
+from cdcsync.machine.handover import HandoverReport, hand_over
+from cdcsync.machine.session import Session
+from cdcsync.machine.stream import bring_up, copy_stale
+from cdcsync.machine.sync import Sync
+from cdcsync.words.errors import RefusedError
+
+LOOK_SECONDS = 0.05
+
+
+@dataclass(slots=True)
+class DrainReport:
+    """What drain found. `new_changes`: entries that came while the source should have been quiet."""
+
+    drained: bool = False
+    quiet: bool = False
+    handed_over: bool = False
+    applied_seq: int = 0
+    new_changes: int = 0
+    tables: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    reason: str = ""
+    handover: HandoverReport | None = None
+
+
+class _OutOfTimeError(Exception):
+    """The timeout ran out before the head was reached."""
+
+
+class _NotQuietError(Exception):
+    """The source was written to after the drain."""
+
+
+def drain(context: Context, *, timeout: float, quiet_seconds: float, handover: bool) -> DrainReport:
+    """Drain to the head, watch the source for `quiet_seconds`, and hand over if asked to.
+
+    Works beside a running daemon, which stands by meanwhile, and without one. Raises what `Session` raises.
+    """
+    report = DrainReport()
+    began = time.monotonic()
+
+    def watch() -> None:
+        if time.monotonic() - began > timeout:
+            raise _OutOfTimeError
+
+    with Session(context) as session:
+        if session.checkpoint.state == "cut_over":
+            return DrainReport(True, True, True, session.checkpoint.position.seq, reason="already cut over")
+        session.take("drain")
+        session.target.execute("session.sql", "strict_commits")
+        try:
+            bring_up(session, Sync(session), watch)
+            copy_stale(session)
+            report.drained = True
+            _stay_quiet(session, quiet_seconds)
+            report.quiet = True
+            if handover:
+                report.handover = hand_over(session, lambda: _stay_quiet(session, 0.0))
+                report.handed_over = True
+        except _OutOfTimeError:
+            report.reason = f"not drained within {timeout:.0f} s: changes come faster, or a table is being copied"
+        except _NotQuietError:
+            report.quiet = False
+            _describe_changes(session, report)
+        finally:
+            report.applied_seq = session.checkpoint.position.seq
+            if not report.handed_over:
+                session.release()
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _stay_quiet(session: Session, seconds: float) -> None:
+    """Watch the head; a change means that somebody still writes."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if int(session.source.ask("head")) != session.checkpoint.position.seq:
+            raise _NotQuietError
+        if session.source.was_replaced():
+            message = "the source was replaced by another file during the drain: nothing is handed over"
+            raise RefusedError(message)
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def _describe_changes(session: Session, report: DrainReport) -> None:
+    with session.source.reading():
+        position, head = session.checkpoint.position.seq, int(session.source.ask("head"))
+        changed = dict(session.source.rows("tables_changed", position, head))
+    report.new_changes = head - position
+    report.tables = sorted(session.plans[number].name for number in changed if number in session.plans)
+    report.reason = (
+        f"the source is not quiet: {report.new_changes} changes came after the drain, "
+        f"in {', '.join(report.tables) or 'no table of ours'}: stop the application's writes, then run it again"
+    )

@@ -1,0 +1,52 @@
+-- Exact comparison: rows of the source are staged with the target's own types and compared byte by byte.
+
+-- name: repeatable
+-- The position and the rows below are seen at one moment.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+
+-- name: position
+SELECT seq FROM cdcsync.checkpoint WHERE source_id = %(source_id)s;
+
+-- name: stage
+CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS
+    AS SELECT 0::integer AS _cdcsync_place, {columns} FROM {table} WITH NO DATA;
+
+-- name: keys
+-- Keys seen in the whole pass; it lives as long as the session.
+CREATE TEMPORARY TABLE IF NOT EXISTS {keys} AS SELECT {key} FROM {table} WITH NO DATA;
+
+-- name: forget_keys
+DROP TABLE IF EXISTS {keys};
+
+-- name: fill
+COPY {stage} (_cdcsync_place, {columns}) FROM STDIN;
+
+-- name: fill_keys
+COPY {keys} ({key}) FROM STDIN;
+
+-- name: see
+INSERT INTO {keys} ({key}) SELECT {key} FROM {stage};
+
+-- name: different
+-- Place of each staged row that is missing in the target or differs; which columns differ; both sides as text.
+SELECT s._cdcsync_place, NOT t._cdcsync_there IS TRUE, ARRAY[{flags}], ARRAY[{source_texts}], ARRAY[{target_texts}]
+FROM {stage} AS s LEFT JOIN (SELECT true AS _cdcsync_there, * FROM {table}) AS t ON {same_key}
+WHERE t._cdcsync_there IS NULL OR ROW({source_row})::record *<> ROW({target_row})::record
+ORDER BY 1;
+
+-- name: unwanted
+-- Target rows for staged keys that have no row in the source.
+SELECT s._cdcsync_place FROM {stage} AS s WHERE EXISTS (SELECT FROM {table} AS t WHERE {same_key});
+
+-- name: extra
+-- Target rows whose key was seen nowhere in the source.
+SELECT ARRAY[{key_texts}] FROM {table} AS t
+WHERE NOT EXISTS (SELECT FROM {keys} AS s WHERE {same_key});
+
+-- name: multiset
+-- A table without a key: rows as text with how often each occurs on either side, where that differs.
+SELECT coalesce(s.line, t.line), coalesce(s.times, 0), coalesce(t.times, 0)
+FROM (SELECT ROW({columns})::text AS line, count(*) AS times FROM {stage} GROUP BY 1) AS s
+FULL JOIN (SELECT ROW({columns})::text AS line, count(*) AS times FROM {table} GROUP BY 1) AS t USING (line)
+WHERE s.times IS DISTINCT FROM t.times
+ORDER BY 1;
