@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import typer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -46,14 +47,23 @@ def values_of(settings: Settings) -> dict[str, object]:
 
 
 def masked(conninfo: str) -> str:
-    """Return a connection string without its password."""
+    """Return a connection string with its password masked."""
+    return _with_password(conninfo, MASK)
+
+
+def without_password(conninfo: str) -> str:
+    """Return a connection string that leaves the password to PGPASSWORD or a pgpass file."""
+    return _with_password(conninfo, None)
+
+
+def _with_password(conninfo: str, password: str | None) -> str:
     try:
         parts = conninfo_to_dict(conninfo)
     except ProgrammingError:
+        # "embedded", or nothing libpq understands: its own error will say so.
         return conninfo
-    if "password" not in parts:
-        return conninfo
-    return make_conninfo(**{**parts, "password": MASK})
+    changed: dict[str, Any] = {**parts, "password": password}
+    return make_conninfo(**changed) if "password" in parts else conninfo
 
 
 def _readable(value: object) -> str:

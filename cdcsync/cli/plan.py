@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cdcsync.cli import show
+from cdcsync.cli.config import without_password
 from cdcsync.cli.options import with_settings
 from cdcsync.core.ddl import target_ddl
 from cdcsync.core.mapping_file import mapping_text
@@ -33,7 +34,7 @@ def _command(
         schema, plans = proposed_plans(source, settings)
         with show.progress("looking at") as tick:
             found = proposals(source, plans, settings, tick)
-    text = mapping_text(settings, loaded.origins, plans, found, beside=write)
+    text = mapping_text(settings, loaded.origins, plans, found, beside=write, target=without_password(settings.target))
     if write is not None:
         write.write_text(text, encoding="utf-8")
         show.line(f"wrote {write}: keep, edit or delete its lines, then run cdcsync install --config {write}")

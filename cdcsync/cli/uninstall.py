@@ -16,10 +16,10 @@ from cdcsync.machine.install import uninstall
 def command(
     context: Context,
     *,
-    target: Annotated[bool, typer.Option("--drop-control", help="Drop the control schema too.")] = False,
+    drop_control: Annotated[bool, typer.Option("--drop-control", help="Drop the control schema too.")] = False,
 ) -> int:
     """Leave the source as it was, and take guard and triggers off the target's tables. User tables stay."""
-    for text in uninstall(context, drop_control=target):
+    for text in uninstall(context, drop_control=drop_control):
         show.line(text)
     return 0
 

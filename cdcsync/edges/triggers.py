@@ -49,14 +49,14 @@ def trigger_statements(number: int, table: Table, key: tuple[KeyColumn, ...]) ->
     if collisions:
         rendered.append(
             trigger_template("before_insert").substitute(
-                names, trigger=trigger_name(number, "before_insert"), victims="\n".join(insert_victims)
+                names, trigger=trigger_name(number, "before_insert"), victims=";\n".join(insert_victims)
             )
         )
         rendered.append(
             trigger_template("before_update").substitute(
                 names,
                 trigger=trigger_name(number, "before_update"),
-                victims="\n".join(update_victims),
+                victims=";\n".join(update_victims),
                 may_collide=_may_collide(table),
             )
         )

@@ -69,6 +69,17 @@ def install(context: Context) -> InstallReport:
         return report
 
 
+def planned_statements(context: Context) -> dict[str, list[str]]:
+    """Return what install would run on each side, source and target, and run nothing."""
+    with context.open_source() as source:
+        schema, plans = proposed_plans(source, context.settings)
+    statements, _ = target_ddl(schema, plans, context.schema)
+    return {
+        "source": capture.statements(captured(plans)),
+        "target": [statement.sql for statement in statements if statement.phase in {"table", "default", "check"}],
+    }
+
+
 def _complete(context: Context, source: Source, target: Target) -> InstallReport:
     installation = Installation(source)
     if not control.exists(target) or not CheckpointStore(target, installation.source_id).exists():
@@ -108,17 +119,16 @@ def _build_target(
             for constraint in detachable(target, plan, found):
                 built.later.append((attach_statement(constraint), True))
                 detach(target, constraint)
-    by_target = {plan.target: plan.name for plan in plans}
     for statement in statements:
         # A table found in place keeps its own schema: nothing of ours is added to it.
-        if not built.created[by_target[statement.table]]:
+        if not built.created[statement.table]:
             continue
         if statement.phase not in {"table", "default", "check"}:
             built.later.append((statement, False))
             continue
         refused = control.run_ddl(target, statement.sql)
         if refused is not None and statement.phase == "table":
-            message = f"PostgreSQL refused to create {context.schema}.{statement.table}: {refused}"
+            message = f"PostgreSQL refused to create {context.schema}.{statement.name}: {refused}"
             raise RefusedError(message)
         if refused is not None:
             report.not_carried.append(

@@ -1,0 +1,117 @@
+"""Write settings and mapping as TOML for people: proposals are live lines with their evidence as comment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdcsync.core.types import parse
+from cdcsync.words.nouns import ColumnPlan, TablePlan
+from cdcsync.words.settings import ColumnMapping, Settings, TableMapping, public_name
+
+_SHORT = {
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+    "character varying": "varchar",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A better type for a column, and what speaks for it."""
+
+    type: str
+    evidence: str
+
+
+Proposals = Mapping[tuple[str, str], Proposal]
+"""(table, column) -> proposal."""
+
+
+def mapping_text(
+    settings: Settings,
+    origins: Mapping[str, str],
+    plans: Sequence[TablePlan],
+    proposals: Proposals,
+    *,
+    beside: Path | None,
+    target: str,
+) -> str:
+    """Return the file's text. `beside` is where it will lie: the source is named from there.
+
+    `target` is the connection string without its password. Settings that have their default are left out.
+    """
+    lines = ["# Settings and mapping of cdcsync. Keeping a proposed line accepts it; every line can be edited."]
+    source = settings.source_path.absolute()
+    if beside is not None and source.parent == beside.absolute().parent:
+        source = Path(source.name)
+    lines.append(f"source = {_toml(str(source))}")
+    values = settings.model_dump(mode="json")
+    for field in type(settings).model_fields:
+        name = public_name(field)
+        if origins.get(name, "default") != "default" and name not in {"source", "hooks", "tables", "state_dir"}:
+            lines.append(f"{name} = {_toml(target if name == 'target' else values[field])}")
+    if origins.get("state_dir", "default") == "option":
+        lines.append(f"state_dir = {_toml(str(settings.state_dir.absolute()))}")
+    hooks = {name: command for name, command in values["hooks"].items() if command}
+    if hooks:
+        lines += ["", "[hooks]", *(f"{name} = {_toml(command)}" for name, command in hooks.items())]
+    for name, mapping in settings.tables.items():
+        if mapping.skip:
+            lines += ["", f"[tables.{_key(name)}]", "skip = true"]
+    for plan in plans:
+        lines += _table_lines(plan, settings.table(plan.name), proposals)
+    return "\n".join(lines) + "\n"
+
+
+def _table_lines(plan: TablePlan, mapping: TableMapping, proposals: Proposals) -> list[str]:
+    lines = ["", f"[tables.{_key(plan.name)}]"]
+    if plan.target != plan.name:
+        lines.append(f"target = {_toml(plan.target)}")
+    if mapping.key is not None:
+        lines.append(f"key = {_toml(list(mapping.key))}")
+    if not plan.key:
+        lines.append("# no key: the table is copied whole, by the snapshot and again by drain")
+    lines.append(f"[tables.{_key(plan.name)}.columns]")
+    for column in plan.columns:
+        told = mapping.columns.get(column.source, ColumnMapping())
+        lines.append(_column_line(plan, column, told, proposals.get((plan.name, column.source))))
+    lines += [f"{_key(name)} = {{ skip = true }}" for name, told in mapping.columns.items() if told.skip]
+    return lines
+
+
+def _column_line(plan: TablePlan, column: ColumnPlan, told: ColumnMapping, proposal: Proposal | None) -> str:
+    declared = plan.table.column(column.source).declared_type or "no type"
+    if proposal is None:
+        return f"{_key(column.source)} = {_written(short(column.type_sql), told)}   # {declared}"
+    rest = told.model_copy(update={"type": proposal.type})
+    comment = f"proposed: {proposal.evidence}; without this line {short(column.type_sql)}"
+    return f"{_key(column.source)} = {_written(proposal.type, rest)}   # {comment}"
+
+
+def _written(type_sql: str, told: ColumnMapping) -> str:
+    said = told.model_dump(exclude_unset=True, exclude={"type", "skip"})
+    values = {"type": type_sql, **{name: value for name, value in said.items() if value is not None}}
+    if len(values) == 1:
+        return _toml(type_sql)
+    return "{ " + ", ".join(f"{name} = {_toml(value)}" for name, value in values.items()) + " }"
+
+
+def short(type_sql: str) -> str:
+    """Return a type in the spelling people use in a mapping."""
+    name = parse(type_sql)
+    base = _SHORT.get(name.base, name.base)
+    return f"{base}({','.join(map(str, name.sizes))})" if name.sizes else base
+
+
+def _key(name: str) -> str:
+    """Return a TOML key; bare where it may be."""
+    bare = name.isascii() and name and all(c.isalnum() or c in "_-" for c in name)
+    return name if bare else _toml(name)
+
+
+def _toml(value: object) -> str:
+    """Return a TOML value. JSON's strings, numbers, booleans and lists are TOML's, but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
