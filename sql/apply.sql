@@ -1,7 +1,10 @@
--- How rows reach a target table. Values are sent as text; the column's own input function reads them.
+-- How rows reach a target table.
 
 -- name: copy
 COPY {table} ({columns}) FROM STDIN;
+
+-- name: copy_binary
+COPY {table} ({columns}) FROM STDIN (FORMAT binary);
 
 -- name: upsert_one
 -- Idempotent. *<> compares the stored bytes: it sees 1.10 become 1.1 and 0.0 become -0.0 where IS DISTINCT FROM
@@ -19,9 +22,6 @@ DO UPDATE SET {assignments} WHERE ROW({old})::record *<> ROW({new})::record
 -- name: keep
 -- Every column is in the key: a row that is there is right.
 DO NOTHING
-
--- name: insert_one
-INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE VALUES ({values});
 
 -- name: insert_staged
 INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {stage};

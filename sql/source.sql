@@ -85,7 +85,3 @@ SELECT $columns FROM ($logged) AS log;
 -- name: page_plan
 -- Whether key order needs sorting.
 EXPLAIN QUERY PLAN SELECT 1 FROM $table AS t ORDER BY $order;
-
--- name: fitting
--- How many values a column has, and how many of them another type would take as they are.
-SELECT count($column), coalesce(sum(($accepts) AND $column IS NOT NULL), 0) FROM $table;

@@ -1,9 +1,5 @@
 -- Exact comparison: rows of the source are staged with the target's own types and compared byte by byte.
 
--- name: repeatable
--- The position and the rows below are seen at one moment.
-BEGIN ISOLATION LEVEL REPEATABLE READ;
-
 -- name: position
 SELECT seq FROM cdcsync.checkpoint WHERE source_id = %(source_id)s;
 
@@ -17,12 +13,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS {keys} AS SELECT {key} FROM {table} WITH NO
 
 -- name: forget_keys
 DROP TABLE IF EXISTS {keys};
-
--- name: fill
-COPY {stage} (_cdcsync_place, {columns}) FROM STDIN;
-
--- name: fill_keys
-COPY {keys} ({key}) FROM STDIN;
 
 -- name: see
 INSERT INTO {keys} ({key}) SELECT {key} FROM {stage};

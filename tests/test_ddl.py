@@ -15,17 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from cdcsync.core.convert import convert, rule_for
-from cdcsync.core.ddl import can_refer, target_ddl
-from cdcsync.core.expressions import (
-    Scope,
-    UntranslatableError,
-    condition,
-    declarations,
-    index_text,
-    translate,
-)
+from cdcsync.core.codecs import codec_for
+from cdcsync.core.ddl import target_ddl
+from cdcsync.core.ddl.foreign_keys import can_refer
 from cdcsync.core.plan import table_plans
+from cdcsync.core.sqltext.declarations import declarations, index_text
+from cdcsync.core.sqltext.refusal import UntranslatableError
+from cdcsync.core.sqltext.scope import Scope
+from cdcsync.core.sqltext.translate import condition, translate
 from cdcsync.edges.embedded import start
 from cdcsync.edges.schema import read_schema
 from cdcsync.words.nouns import Column, NotCarried, StorageClass, Table, TablePlan, TargetStatement, Value
@@ -262,7 +259,7 @@ DEFAULTS = [
     ("BOOLEAN", "'false'", "false"),
     ("TEXT", "'it''s'", "'it''s'"),
     ("TEXT", '"user"', "'user'"),
-    ("TEXT", "draft", "'draft'"),
+    ("TEXT", "Draft", "'Draft'"),
     ("TEXT", "5", "'5'"),
     ("TEXT", "('a' || 'b')", "'a' || 'b'"),
     ("TEXT", r"'a\b'", r"E'a\\b'"),
@@ -321,6 +318,8 @@ def test_default(declared: str, default: str, wanted: str | None, postgres: psyc
         ("INTEGER", "CURRENT_TIMESTAMP", "as text in a column of numbers"),
         ("INTEGER", "(random())", "no random value"),
         ("INTEGER", "9e999", "storage class real"),
+        ("INTEGER", "(- -5)", "no single expression"),
+        ("TEXT", "(-'abc')", "is used as a number"),
         ("TEXT", "(lower(hex(randomblob(7))))", "no random value"),
         ("TEXT", "(strftime('%w', 'now'))", "no equivalent in to_char"),
         ("TEXT", "(printf('%d', 1))", "no sure equivalent"),
@@ -524,7 +523,7 @@ def sample() -> tuple[sqlite3.Connection, TablePlan, Scope]:
 def arrived(plan: TablePlan, row: tuple[Value, ...]) -> list[object]:
     """Return a row as PostgreSQL reads it."""
     sent = (
-        convert(rule_for(c, key=False), c, STORAGE[type(v)], v)
+        codec_for(c, key=False).one(STORAGE[type(v)], v)
         for c, v in zip(plan.columns, row, strict=True)
     )
     return [value if value is None or isinstance(value, bytes) else str(value) for value in sent]

@@ -112,7 +112,7 @@ def test_ordinary_role_by_socket_only(state_dir: Path, monkeypatch: pytest.Monke
             assert connection.execute(
                 "SELECT rolname, rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, datname, datdba = r.oid "
                 "FROM pg_roles r, pg_database WHERE rolname = current_user AND datname = current_database()"
-            ).fetchone() == ("cdcsync", False, False, False, False, "cdcsync", True)
+            ).fetchone() == ("app", False, False, False, False, "app", True)
             names = "listen_addresses", "fsync", "TimeZone", "server_encoding"
             settings = [connection.execute("SELECT current_setting(%s)", (n,)).fetchone() for n in names]
             assert settings == [("",), ("on",), ("UTC",), ("UTF8",)]

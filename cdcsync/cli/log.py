@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 def set_up_logging(level: str, form: str) -> None:
     """Send log events of this level and above to stderr."""
+    # What these libraries log, the caller meets as an exception and says in its own words.
+    for library in ("psycopg", "apscheduler"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     logger.remove()
     if form == "json":
         logger.add(_write_json, level=level)

@@ -97,7 +97,7 @@ def default_type(declared: str) -> str | None:
         return _MEANT[upper]
     if upper in {"DECIMAL", "NUMERIC"}:
         return _numeric(sizes)
-    return _by_affinity(upper)
+    return by_affinity(upper)
 
 
 def _numeric(sizes: str | None) -> str:
@@ -108,7 +108,7 @@ def _numeric(sizes: str | None) -> str:
     return f"numeric({','.join(numbers)})"
 
 
-def _by_affinity(upper: str) -> str:
+def by_affinity(upper: str) -> str:
     """Apply SQLite's five rules in their order (https://sqlite.org/datatype3.html, section 3.1)."""
     if "INT" in upper:
         return "bigint"

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 from psycopg import sql
 
+from cdcsync.core.codecs import Codec, codec_for
+from cdcsync.core.codecs.numbers import Integer
+from cdcsync.core.types import TypeName
 from cdcsync.edges.spool import Row
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.edges.target import Target, column_list, table_name
+from cdcsync.edges.writer import copy_rows
 from cdcsync.words.nouns import TablePlan
 
 _FILE = "verify.sql"
+
+
+_PLACE = Integer(TypeName("integer"), not_null=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,10 @@ class Comparer:
             "key_texts": _each(key, "{1}::text"),
             "same_key": _each(key, "{1} = {0}", " AND "),
         }
+        key_names = {column.name for column in plan.key}
+        self._codecs = [codec_for(c, key=c.source in key_names) for c in plan.columns]
+        by_source = dict(zip([c.source for c in plan.columns], self._codecs, strict=True))
+        self._key_codecs = [by_source[column.name] for column in plan.key]
         self._key_names = {**self._names, "columns": self._names["key"], "stage": sql.SQL("pg_temp.{}").format(
             sql.Identifier(f"_cdcsync_verify_keys_{plan.number}")
         )}
@@ -71,7 +83,7 @@ class Comparer:
         """Return where the target differs from rows of the source; `see` remembers their keys for `extra`."""
         if not rows:
             return []
-        self._fill(self._names, rows)
+        self._fill(self._names, self._codecs, [rows])
         if see:
             self._target.execute(_FILE, "see", self._names)
         return [self._difference(*row) for row in self._target.rows(_FILE, "different", self._names)]
@@ -80,15 +92,13 @@ class Comparer:
         """Return the places of keys that the target has although the source has no such row."""
         if not keys:
             return []
-        self._fill(self._key_names, keys)
+        self._fill(self._key_names, self._key_codecs, [keys])
         return [row[0] for row in self._target.rows(_FILE, "unwanted", self._key_names)]
 
-    def see(self, keys: Iterable[Row]) -> None:
+    def see(self, chunks: Iterable[list[Row]]) -> None:
         """Remember keys that are compared elsewhere."""
-        statement = postgres_statement(_FILE, "fill_keys").format(keys=self._names["keys"], key=self._names["key"])
-        with self._target.connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for key in keys:
-                copy.write_row(key)
+        names = {"table": self._names["keys"], "columns": self._names["key"]}
+        copy_rows(self._target, names, self._key_codecs, chunks)
 
     def extra(self) -> Iterator[str]:
         """Yield the keys of target rows that were seen nowhere in the source, as text."""
@@ -99,17 +109,20 @@ class Comparer:
 
     def multiset(self, chunks: Iterable[list[Row]]) -> Iterator[tuple[str, int, int]]:
         """Compare whole tables as multisets: yield a row as text with its count on both sides, where they differ."""
-        self._fill(self._names, (row for rows in chunks for row in rows))
+        self._fill(self._names, self._codecs, chunks)
         with self._target.connection.cursor(name="_cdcsync_multiset") as cursor:
             cursor.execute(postgres_statement(_FILE, "multiset").format(**self._names))
             yield from cursor
 
-    def _fill(self, names: dict[str, sql.Composable], rows: Iterable[Row]) -> None:
+    def _fill(
+        self, names: dict[str, sql.Composable], codecs: Sequence[Codec], chunks: Iterable[list[Row]]
+    ) -> None:
+        """Stage rows, each with its place in front."""
         self._target.execute(_FILE, "stage", names)
-        statement = postgres_statement(_FILE, "fill").format(**names)
-        with self._target.connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for place, row in enumerate(rows):
-                copy.write_row((place, *row))
+        columns = sql.SQL("_cdcsync_place, {}").format(names["columns"])
+        places = count()
+        numbered: Iterator[list[Row]] = ([(next(places), *row) for row in rows] for rows in chunks)
+        copy_rows(self._target, {"table": names["stage"], "columns": columns}, [_PLACE, *codecs], numbered)
 
     def _difference(
         self, place: int, missing: bool, flags: list[bool], source: list[str | None], target: list[str | None]  # noqa: FBT001  a row

@@ -36,8 +36,8 @@ from psycopg.conninfo import make_conninfo
 from cdcsync.edges.embedded_cluster import ADMIN, PORT, Cluster, Launcher, locked
 from cdcsync.words.errors import TargetError, UsageError
 
-# The role and its database.
-ROLE = "cdcsync"
+# The role and its database; a role called like the control schema would find that first on its search path.
+ROLE = "app"
 # Without the securebit access(2), by which PostgreSQL looks for its own binaries, ignores the capability.
 _AS_USER = (
     *("--securebits", "+no_setuid_fixup", "--clear-groups", "--no-new-privs"),
@@ -48,7 +48,7 @@ _AS_USER = (
 class EmbeddedServer:
     """One process's use of the server; `close`, leaving `with` or exit ends it, and the last stops it.
 
-    `conninfo` is for the ordinary role `cdcsync`, owner of the database of that name, `admin_conninfo` for
+    `conninfo` is for the ordinary role `app`, owner of the database of that name, `admin_conninfo` for
     the superuser there. `environment` says to child processes what conninfo says, for the same role;
     `bin_dir` holds psql and the like.
     """

@@ -1,26 +1,30 @@
 """Read rows of one table: pages in key order, and the current rows of logged keys.
 
-Reading is optimistic (see `core.convert`): SQLite itself says whether every value of a row may be sent as it is.
-Where one may not, the same rows are read again carefully, with storage classes and text as bytes.
+Reading is optimistic (see `core.codecs`): rows are fetched plainly and converted column by column, many at once.
+Where a value needs a closer look, the same rows are read again, with storage classes and text as bytes.
 """
 
 from __future__ import annotations
 
 import marshal
+import operator
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from cdcsync.core.convert import Sent, convert, rule_for
+from cdcsync.core.codecs import Codec, Sent, codec_for
 from cdcsync.core.keys import Key, Part, key_of, show
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.spool import Row
 from cdcsync.edges.statements import sqlite_statement
 from cdcsync.words.errors import BadValueError
-from cdcsync.words.nouns import ColumnPlan, KeyColumn, TablePlan
+from cdcsync.words.nouns import KeyColumn, TablePlan
 
-FETCH_ROWS = 64
-"""Rows fetched at once; also how often a read looks at its limits."""
+FETCH_BYTES = 256 * 1024
+"""Bytes aimed at in one fetch: many small rows, or a few large ones."""
+
+FETCH_ROWS = 500
+"""Most rows of one fetch."""
 
 BadRow = Callable[[BadValueError], None]
 """What to do about a row PostgreSQL cannot hold; raising it stops the read."""
@@ -70,10 +74,6 @@ class _Appending:
             self._sink.add(self._taken)
 
 
-class _NeedsCareError(Exception):
-    """A row holds a value that may not be sent as it is."""
-
-
 def stop_at_bad_row(error: BadValueError) -> None:
     """Refuse to go on past a row that cannot arrive: nothing is skipped."""
     raise error
@@ -86,16 +86,15 @@ class RowReader:
         """Prepare the statements' parts."""
         self.plan = plan
         key_names = {column.name for column in plan.key}
-        self._rules = [rule_for(column, key=column.source in key_names) for column in plan.columns]
+        self.codecs: list[Codec] = [codec_for(c, key=c.source in key_names) for c in plan.columns]
         self._table = sqlite_name(plan.name)
-        conditions = [_accepted(column, rule.accepts) for column, rule in zip(plan.columns, self._rules, strict=True)]
-        self._always_careful = any(condition is None for condition in conditions)
         plain = [f"t.{sqlite_name(column.source)}" for column in plan.columns]
-        self._fast = ", ".join([*plain, " AND ".join(c for c in conditions if c is not None) or "1"])
+        self._fast = ", ".join(plain)
         self._careful = ", ".join(f"typeof({name}), {name}" for name in plain)
         places = {column.source: place for place, column in enumerate(plan.columns)}
         self._key_places = [places[column.name] for column in plan.key]
         self._as_row: bool | None = None
+        self._row_bytes = 4096.0
 
     def present(self, connection: sqlite3.Connection, low: int, high: int, sink: Sink, bad: BadRow) -> None:
         """Read the current rows of the keys logged in (low, high]."""
@@ -122,7 +121,7 @@ class RowReader:
         with _text_as_bytes(connection):
             cursor = connection.execute(statement, (self.plan.number, low, high))
             while rows := cursor.fetchmany(FETCH_ROWS):
-                converted = (self.converted_key(_parts(row)) for row in rows)
+                converted = (self.sent_key(_parts(row)) for row in rows)
                 yield [key for key in converted if key is not None]
 
     def logged_keys(self, connection: sqlite3.Connection, low: int, high: int) -> Iterator[Key]:
@@ -194,15 +193,24 @@ class RowReader:
             self._as_row = not any("TEMP B-TREE" in row[3] for row in connection.execute(probe))
         return self._as_row
 
-    def converted_key(self, key: Key) -> Row | None:
+    def sent_key(self, key: Key) -> Row | None:
         """Return a key as it is sent; None if PostgreSQL cannot hold it."""
         try:
             return tuple(
-                convert(self._rules[place], self.plan.columns[place], storage, value)
+                self.codecs[place].one(storage, value)
                 for place, (storage, value) in zip(self._key_places, key, strict=True)
             )
         except ValueError:
             return None
+
+    def key_of(self, row: Row) -> Row:
+        """Return the key of a row as it is sent, in key order."""
+        return tuple(row[place] for place in self._key_places)
+
+    def show_key(self, key: Row) -> str:
+        """Return a sent key as people read it."""
+        pairs = zip(self._key_places, key, strict=True)
+        return ", ".join("NULL" if v is None else self.codecs[place].text(v) for place, v in pairs) or "(none)"
 
     def _read(
         self,
@@ -215,53 +223,67 @@ class RowReader:
         page: bool = False,
     ) -> Key | None:
         budget = PAGE_BYTES if page else None
-        if not self._always_careful:
-            try:
-                return self._read_fast(connection.execute(statement(self._fast), parameters), sink, budget)
-            except _NeedsCareError:
-                sink.clear()
-            except sqlite3.OperationalError as error:
-                # One invalid byte in a text fails the whole fetch.
-                if "decode" not in str(error):
-                    raise
-                sink.clear()
+        try:
+            return self._read_fast(connection.execute(statement(self._fast), parameters), sink, budget)
+        except ValueError:
+            sink.clear()
+        except sqlite3.OperationalError as error:
+            # One invalid byte in a text fails the whole fetch.
+            if "decode" not in str(error):
+                raise
+            sink.clear()
         with _text_as_bytes(connection):
             return self._read_carefully(connection.execute(statement(self._careful), parameters), sink, budget, bad)
 
     def _read_fast(self, cursor: sqlite3.Cursor, sink: Sink, budget: int | None) -> Key | None:
         row: Any = None
-        size = 0
-        while rows := cursor.fetchmany(FETCH_ROWS):
+        size = 0.0
+        while rows := self._fetch(cursor):
             row = rows[-1]
-            if not all(fetched[-1] for fetched in rows):
-                raise _NeedsCareError
-            sink.add([fetched[:-1] for fetched in rows])
-            size += _size(rows)
+            sink.add(self._sent(rows))
+            size += self._row_bytes * len(rows)
             if budget is not None and size > budget:
                 break
         return None if row is None else key_of([row[place] for place in self._key_places])
 
+    def _sent(self, rows: list[Row]) -> list[Row]:
+        """Convert rows column by column. Raises ValueError where one needs care."""
+        columns = list(zip(*rows, strict=True))
+        sent = [codec.many(column) for codec, column in zip(self.codecs, columns, strict=True)]
+        if all(map(operator.is_, sent, columns)):
+            return rows
+        return list(zip(*sent, strict=True))
+
     def _read_carefully(self, cursor: sqlite3.Cursor, sink: Sink, budget: int | None, bad: BadRow) -> Key | None:
         parts: Key | None = None
-        size = 0
-        while rows := cursor.fetchmany(FETCH_ROWS):
-            good = []
+        size = 0.0
+        while rows := self._fetch(cursor):
+            sent = []
             for row in rows:
                 parts = _parts(row)
                 converted = self._converted(parts, bad)
                 if converted is not None:
-                    good.append(converted)
-            sink.add(good)
-            size += _size(rows)
+                    sent.append(converted)
+            sink.add(sent)
+            size += self._row_bytes * len(rows)
             if budget is not None and size > budget:
                 break
         return None if parts is None else tuple(parts[place] for place in self._key_places)
 
+    def _fetch(self, cursor: sqlite3.Cursor) -> list[Any]:
+        """Fetch as many rows as the last ones' size suggests."""
+        rows = cursor.fetchmany(max(1, min(FETCH_ROWS, int(FETCH_BYTES / self._row_bytes))))
+        if rows:
+            # Every sixteenth row is sample enough, and cheap.
+            sample = rows[::16]
+            self._row_bytes = max(len(marshal.dumps(sample)) / len(sample), 1.0)
+        return rows
+
     def _converted(self, parts: Key, bad: BadRow) -> Row | None:
         sent: list[Sent] = []
-        for part, rule, column in zip(parts, self._rules, self.plan.columns, strict=True):
+        for part, codec, column in zip(parts, self.codecs, self.plan.columns, strict=True):
             try:
-                sent.append(convert(rule, column, *part))
+                sent.append(codec.one(*part))
             except ValueError as error:
                 key = show(tuple(parts[place] for place in self._key_places))
                 bad(BadValueError(self.plan.name, key or "(none)", column.source, str(error)))
@@ -284,20 +306,6 @@ class _text_as_bytes:  # noqa: N801  reads as a statement: with _text_as_bytes(c
 
     def __exit__(self, *_: object) -> None:
         self._connection.text_factory = str
-
-
-def _accepted(column: ColumnPlan, accepts: str | None) -> str | None:
-    if accepts is None:
-        return None
-    name = f"t.{sqlite_name(column.source)}"
-    condition = f"({accepts.replace('{}', name)})"
-    # Without the first term a NULL would make the condition NULL; with NOT NULL it must send the row to be refused.
-    return f"{name} IS NOT NULL AND {condition}" if column.not_null else f"({name} IS NULL OR {condition})"
-
-
-def _size(rows: list[Any]) -> int:
-    """Estimate the bytes of a fetch from every sixteenth row, which is cheap and bounded by the next fetch."""
-    return len(marshal.dumps(rows[::16])) * 16
 
 
 def _parts(row: Sequence[Any]) -> Key:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
 
-from cdcsync.core.convert import Sent
+from cdcsync.core.codecs import Sent
 
 Row = tuple[Sent, ...]
 

@@ -17,9 +17,9 @@ CONNECT_SECONDS = 10
 LOST_CHECKPOINT = "CDC01"  # raised by cdcsync.advance in sql/control.sql
 
 # SQLSTATE classes and codes of failures that pass: connection trouble, server starting or stopping, deadlock,
-# serialization, lock timeout, a standby that will be promoted, full disk or memory.
+# serialization, lock timeout, a standby that will be promoted, full disk or memory, a statement a pooler forgot.
 _PASSING_CLASSES = ("08", "53", "57P")
-_PASSING_CODES = {"25006", "40001", "40P01", "55P03", "58030"}
+_PASSING_CODES = {"25006", "26000", "40001", "40P01", "55P03", "58030"}
 
 
 class Target:
@@ -102,6 +102,8 @@ class Target:
         """Undo the transaction at hand; a lost connection has done so itself."""
         with suppress(psycopg.Error):
             self.connection.execute("ROLLBACK")
+            # psycopg counts a statement as prepared even if a failing pipeline kept the server from seeing it.
+            self.connection.execute("DEALLOCATE ALL")
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from cdcsync.core.convert import Sent
+from cdcsync.core.codecs import Codec, codec_for
 from cdcsync.edges.spool import Row
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.edges.target import Target, column_list, table_name
@@ -42,11 +42,13 @@ class TableWriter:
             "stage": sql.SQL("pg_temp.{}").format(staged_keys),
         }
         places = {column.source: place for place, column in enumerate(plan.columns)}
-        self._key_places = [places[column.name] for column in plan.key]
+        key_names = {column.name for column in plan.key}
+        self.codecs = [codec_for(c, key=c.source in key_names) for c in plan.columns]
+        self._key_codecs = [self.codecs[places[column.name]] for column in plan.key]
 
     def copy(self, target: Target, chunks: Iterable[list[Row]]) -> int:
         """COPY rows straight into the table and return how many there were."""
-        return _copy(target, postgres_statement(_FILE, "copy").format(**self.names), chunks)
+        return copy_rows(target, self.names, self.codecs, chunks)
 
     def empty(self, target: Target) -> None:
         """Delete all rows."""
@@ -62,64 +64,77 @@ class TableWriter:
 
     def upsert_few(self, target: Target, rows: list[Row]) -> None:
         """Upsert row by row: the light road for small batches, good inside a pipeline."""
-        self._many(target, "upsert_one", self.names, rows)
+        self._many(target, "upsert_one", self.names, self.codecs, rows)
 
     def delete_few(self, target: Target, keys: list[Row]) -> None:
         """Delete key by key."""
-        self._many(target, "delete_one", self._key_names, keys)
-
-    def insert_few(self, target: Target, rows: list[Row]) -> None:
-        """Insert row by row, where the keys were deleted before."""
-        self._many(target, "insert_one", self.names, rows)
+        self._many(target, "delete_one", self._key_names, self._key_codecs, keys)
 
     def upsert_many(self, target: Target, chunks: Iterable[list[Row]]) -> None:
         """Upsert through a staging table."""
-        self._stage(target, self.names, chunks)
+        self._stage(target, self.names, self.codecs, chunks)
         target.execute(_FILE, "upsert_staged", self.names)
 
     def delete_many(self, target: Target, chunks: Iterable[list[Row]]) -> None:
         """Delete through a staging table of keys."""
-        self._stage(target, self._key_names, chunks)
+        self._stage(target, self._key_names, self._key_codecs, chunks)
         target.execute(_FILE, "delete_staged", self._key_names)
 
     def replace_many(self, target: Target, chunks: Iterable[list[Row]]) -> None:
         """Delete and insert: where two rows swap a unique value, every form of upsert fails."""
-        self._stage(target, self.names, chunks)
+        self._stage(target, self.names, self.codecs, chunks)
         target.execute(_FILE, "delete_staged", self.names)
         target.execute(_FILE, "insert_staged", self.names)
 
-    def key_of(self, row: Row) -> Row:
-        """Return the key of a row in key order."""
-        return tuple(row[place] for place in self._key_places)
-
-    def _stage(self, target: Target, names: dict[str, sql.Composable], chunks: Iterable[list[Row]]) -> None:
+    def _stage(
+        self,
+        target: Target,
+        names: dict[str, sql.Composable],
+        codecs: Sequence[Codec],
+        chunks: Iterable[list[Row]],
+    ) -> None:
         target.execute(_FILE, "stage", names)
-        _copy(target, postgres_statement(_FILE, "copy").format(table=names["stage"], columns=names["columns"]), chunks)
+        copy_rows(target, {**names, "table": names["stage"]}, codecs, chunks)
 
     @staticmethod
-    def _many(target: Target, statement: str, names: dict[str, sql.Composable], rows: list[Row]) -> None:
+    def _many(
+        target: Target,
+        statement: str,
+        names: dict[str, sql.Composable],
+        codecs: Sequence[Codec],
+        rows: list[Row],
+    ) -> None:
         with target.connection.cursor() as cursor:
-            cursor.executemany(postgres_statement(_FILE, statement).format(**names), map(_as_text, rows))
+            # A string parameter has no type of its own: PostgreSQL reads it as the column's.
+            texts = (as_text(codecs, row) for row in rows)
+            cursor.executemany(postgres_statement(_FILE, statement).format(**names), texts)
 
 
-def _copy(target: Target, statement: sql.Composed, chunks: Iterable[list[Row]]) -> int:
+def copy_rows(
+    target: Target, names: dict[str, sql.Composable], codecs: Sequence[Codec], chunks: Iterable[list[Row]]
+) -> int:
+    """COPY rows into `table` and return how many there were; in binary form if all columns have one.
+
+    Binary saves both sides their work: PostgreSQL takes half the time of text, and nothing needs escaping.
+    """
+    wires = [codec.wire for codec in codecs]
+    binary = None not in wires
+    statement = postgres_statement(_FILE, "copy_binary" if binary else "copy").format(**names)
     count = 0
     with target.connection.cursor() as cursor, cursor.copy(statement) as copy:
+        if binary:
+            copy.set_types([str(wire) for wire in wires])
         write = copy.write_row
         for rows in chunks:
-            for row in rows:
+            for row in rows if binary else (as_text(codecs, row) for row in rows):
                 write(row)
             count += len(rows)
     return count
 
 
-def _as_text(row: Row) -> list[str | bytes | None]:
-    return [_text(value) for value in row]
-
-
-def _text(value: Sent) -> str | bytes | None:
-    """A string has no type of its own: PostgreSQL reads it as the column's type, as COPY does."""
-    return value if value is None or isinstance(value, str | bytes) else repr(value)
+def as_text(codecs: Sequence[Codec], row: Row) -> list[str | None]:
+    """Return a row's values as PostgreSQL's input functions read them."""
+    return [None if value is None else codec.text(value) for codec, value in zip(codecs, row, strict=True)]
 
 
 def _pairs(left: str, right: str, names: list[str], joined: sql.SQL) -> sql.Composed:
@@ -138,11 +153,3 @@ def _action(columns: list[str]) -> sql.Composable:
         old=sql.SQL(", ").join(sql.Identifier("t", name) for name in columns),
         new=sql.SQL(", ").join(sql.Identifier("excluded", name) for name in columns),
     )
-
-
-def rows_of(chunks: Iterable[list[Row]]) -> Iterator[Row]:
-    """Yield single rows."""
-    for rows in chunks:
-        yield from rows
-
-

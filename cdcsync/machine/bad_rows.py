@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import psycopg
 
 from cdcsync.core.keys import show_value
+from cdcsync.edges.rows import RowReader
 from cdcsync.edges.spool import Row
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
@@ -39,33 +40,38 @@ def refused(target: Target, rows: list[Row], attempt: Attempt) -> Iterator[tuple
         yield from refused(target, rows[middle:], attempt)
 
 
-def first_bad_row(target: Target, writer: TableWriter, chunks: Iterable[list[Row]]) -> BadValueError | None:
+def first_bad_row(
+    target: Target, reader: RowReader, writer: TableWriter, chunks: Iterable[list[Row]]
+) -> BadValueError | None:
     """Return the first row PostgreSQL refuses to upsert, None if it takes each of them. Leaves no trace."""
     target.connection.execute("BEGIN")
     try:
         for rows in chunks:
             for row, error in refused(target, rows, lambda part: writer.upsert_many(target, [part])):
-                return explain(writer.plan, row, writer.key_of(row), error)
+                return explain(reader, row, error)
     finally:
         target.connection.execute("ROLLBACK")
     return None
 
 
-def explain(plan: TablePlan, row: Row, key: Row, error: psycopg.Error) -> BadValueError:
+def explain(reader: RowReader, row: Row, error: psycopg.Error) -> BadValueError:
     """Say which table, key and column PostgreSQL refused, and in its own words why."""
+    plan = reader.plan
     column = _column(plan, error) or _with_nul(plan, row)
     place = next((n for n, planned in enumerate(plan.columns) if planned.target == column), None)
-    value = "" if place is None else f" (value {show_value(row[place])})"
+    value = ""
+    if place is not None and row[place] is not None:
+        value = f" (value {show_value(reader.codecs[place].text(row[place]))})"
     source = column if place is None else plan.columns[place].source
-    shown = ", ".join(show_value(part) for part in key) or "(none)"
     reason = error.diag.message_primary or " ".join(str(error).split())
-    return BadValueError(plan.name, shown, source or "(unknown)", f"PostgreSQL refused it: {reason}{value}")
+    key = reader.show_key(reader.key_of(row))
+    return BadValueError(plan.name, key, source or "(unknown)", f"PostgreSQL refused it: {reason}{value}")
 
 
 def _with_nul(plan: TablePlan, row: Row) -> str | None:
-    """A NUL in a text is refused before it is sent, by an error that names nothing."""
+    """PostgreSQL refuses a NUL in a text as bad UTF-8, and names the column only sometimes."""
     pairs = zip(plan.columns, row, strict=True)
-    return next((c.target for c, value in pairs if isinstance(value, str) and "\0" in value), None)
+    return next((c.target for c, value in pairs if isinstance(value, str) and chr(0) in value), None)
 
 
 def _column(plan: TablePlan, error: psycopg.Error) -> str | None:

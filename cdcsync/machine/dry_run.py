@@ -45,12 +45,13 @@ def _try_table(
 ) -> None:
     # The temporary table takes the target's place under its name.
     writer = TableWriter(plan, "pg_temp")
+    reader = RowReader(plan)
     target.connection.execute("BEGIN")
     try:
         target.execute("apply.sql", "dry_table", {"table": writer.names["table"], "definitions": _definitions(plan)})
-        for rows in _pages(source, plan, report.bad.append):
+        for rows in _pages(source, reader, report.bad.append):
             bad = list(refused(target, rows, lambda part: writer.copy(target, [part])))
-            report.bad.extend(explain(plan, row, writer.key_of(row), error) for row, error in bad)
+            report.bad.extend(explain(reader, row, error) for row, error in bad)
             report.rows[plan.name] += len(rows) - len(bad)
             tick(plan.name, len(rows))
     finally:
@@ -74,9 +75,8 @@ def _definitions(plan: TablePlan) -> sql.Composed:
     return sql.SQL(", ").join(columns)
 
 
-def _pages(source: Source, plan: TablePlan, bad: Callable[[BadValueError], None]) -> Iterator[list[Row]]:
-    reader = RowReader(plan)
-    if not plan.key:
+def _pages(source: Source, reader: RowReader, bad: Callable[[BadValueError], None]) -> Iterator[list[Row]]:
+    if not reader.plan.key:
         with Spool() as spool:
             with source.reading() as connection:
                 reader.whole(connection, spool, bad)

@@ -2,75 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from cdcsync.core.convert import rule_for
+from cdcsync.core.codecs import Codec, Sent, codec_for
+from cdcsync.core.keys import Key
 from cdcsync.core.mapping_file import Proposal
-from cdcsync.core.quoting import sqlite_name
+from cdcsync.edges.rows import RowList, RowReader
 from cdcsync.edges.source import Source
-from cdcsync.words.nouns import ColumnPlan, TablePlan
+from cdcsync.edges.spool import Row
+from cdcsync.words.errors import BadValueError
+from cdcsync.words.nouns import TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings
 
 CANDIDATES = {"uuid": ("uuid", "UUIDs"), "timestamptz": ("timestamp with time zone", "ISO-8601 times")}
+PAGE_ROWS = 1000
+
+Tick = Callable[[str, int], None]
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A type that has fitted every value of a column so far."""
+
+    place: int
+    column: str
+    name: str
+    codec: Codec
+    values: int = 0
+    fits: bool = True
+
+    def look(self, values: Sequence[Sent]) -> None:
+        texts = [value for value in values if value is not None]
+        self.values += len(texts)
+        try:
+            self.codec.many(texts)
+        except ValueError:
+            self.fits = all(self._takes(text) for text in texts)
+
+    def _takes(self, value: Sent) -> bool:
+        try:
+            self.codec.one("text", value)
+        except ValueError:
+            return False
+        return True
 
 
 def proposals(
-    source: Source, plans: Sequence[TablePlan], settings: Settings, tick: Callable[[str, int], None]
+    source: Source, plans: Sequence[TablePlan], settings: Settings, tick: Tick
 ) -> dict[tuple[str, str], Proposal]:
-    """Return proposals for text columns the mapping says nothing about. Foreign keys follow their parent."""
+    """Return proposals for text columns the mapping says nothing about, alike at both ends of a foreign key."""
     found: dict[tuple[str, str], Proposal] = {}
     for plan in plans:
-        mapped = settings.table(plan.name).columns
-        for column in plan.columns:
-            if column.type_sql == "text" and mapped.get(column.source, ColumnMapping()).type is None:
-                proposal = _proposal(source, plan, column)
-                if proposal is not None:
-                    found[plan.name, column.source] = proposal
-            tick(plan.name, 1)
+        candidates = _candidates(plan, settings)
+        for rows in _pages(source, plan):
+            tick(plan.name, len(rows))
+            candidates = [candidate for candidate in candidates if candidate.fits]
+            if not candidates:
+                break
+            columns = list(zip(*rows, strict=True))
+            for candidate in candidates:
+                candidate.look(columns[candidate.place])
+        for candidate in candidates:
+            if candidate.fits and candidate.values:
+                evidence = f"{candidate.values:,} of {candidate.values:,} values are {CANDIDATES[candidate.name][1]}"
+                found[plan.name, candidate.column] = Proposal(candidate.name, evidence)
     return _consistent(plans, found)
 
 
-def _proposal(source: Source, plan: TablePlan, column: ColumnPlan) -> Proposal | None:
-    key = any(part.name == column.source for part in plan.key)
-    for name, (type_sql, plural) in CANDIDATES.items():
-        accepts = rule_for(replace(column, type_sql=type_sql), key=key).accepts
-        if accepts is None or (key and name != "uuid"):
-            continue
-        quoted = sqlite_name(column.source)
-        with source.reading():
-            values, fitting = source.rows(
-                "fitting", column=quoted, table=sqlite_name(plan.name), accepts=accepts.replace("{}", quoted)
-            )[0]
-        if values and values == fitting:
-            return Proposal(name, f"{fitting:,} of {values:,} values are {plural}")
-    return None
+def _candidates(plan: TablePlan, settings: Settings) -> list[_Candidate]:
+    mapped = settings.table(plan.name).columns
+    keys = {part.name for part in plan.key}
+    return [
+        _Candidate(place, column.source, name, codec_for(replace(column, type_sql=type_sql, not_null=False), key=key))
+        for place, column in enumerate(plan.columns)
+        if column.type_sql == "text" and mapped.get(column.source, ColumnMapping()).type is None
+        for name, (type_sql, _) in CANDIDATES.items()
+        for key in (column.source in keys,)
+        # Two spellings of one time would be one key.
+        if not key or name == "uuid"
+    ]
 
 
-def _consistent(
-    plans: Sequence[TablePlan], found: dict[tuple[str, str], Proposal]
-) -> dict[tuple[str, str], Proposal]:
+def _pages(source: Source, plan: TablePlan) -> Iterator[list[Row]]:
+    """Yield pages of rows; one that cannot arrive as text is no evidence for anything and left out."""
+    reader = RowReader(plan)
+    after: Key | None = None
+    while True:
+        page = RowList()
+        with source.reading() as connection:
+            if plan.key:
+                after = reader.page(connection, after, PAGE_ROWS, page, _ignore)
+        if page.rows:
+            yield page.rows
+        if after is None:
+            return
+
+
+def _ignore(_error: BadValueError) -> None:
+    """`check` tells about it."""
+
+
+def _consistent(plans: Sequence[TablePlan], found: dict[tuple[str, str], Proposal]) -> dict[tuple[str, str], Proposal]:
     """Drop a proposal where the other end of a foreign key has none: PostgreSQL wants one type at both."""
+    types = {(plan.name, column.source): column.type_sql for plan in plans for column in plan.columns}
     links = [
         ((plan.name, child), (key.parent, parent))
         for plan in plans
         for key in plan.table.foreign_keys
         for child, parent in zip(key.columns, key.parent_columns, strict=False)
+        if (key.parent, parent) in types
     ]
-    types = {(plan.name, column.source): column.type_sql for plan in plans for column in plan.columns}
-    kept = dict(found)
-    changed = True
-    while changed:
-        changed = False
-        for ends in links:
-            for here, there in (ends, ends[::-1]):
-                if here in kept and kept.get(there, Proposal("", "")).type != kept[here].type and there in types:
-                    if _same(types[there], kept[here].type):
-                        continue
-                    del kept[here]
-                    changed = True
-    return kept
 
+    def future(end: tuple[str, str]) -> str:
+        return CANDIDATES[found[end].type][0] if end in found else types[end]
 
-def _same(type_sql: str, proposed: str) -> bool:
-    return type_sql == CANDIDATES[proposed][0]
+    while torn := [end for ends in links if future(ends[0]) != future(ends[1]) for end in ends if end in found]:
+        for end in torn:
+            found.pop(end, None)
+    return found

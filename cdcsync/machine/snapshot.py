@@ -166,7 +166,7 @@ def _explained(session: Session, plan: TablePlan, progress: TableProgress, error
     try:
         for rows, _ in pages(session, plan, None if progress.cursor is None else keys.load(progress.cursor)):
             for row, reason in refused(session.target, rows, lambda part: writer.copy(session.target, [part])):
-                return explain(plan, row, writer.key_of(row), reason)
+                return explain(session.readers[plan.number], row, reason)
     finally:
         session.target.connection.execute("ROLLBACK")
     return PermanentStopError(f"table {plan.name}: PostgreSQL refused the copy: {' '.join(str(error).split())}")

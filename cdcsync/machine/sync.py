@@ -168,8 +168,8 @@ class Sync:
     def _explained(self, batch: Batch, error: psycopg.Error) -> Exception:
         """Find the row PostgreSQL refused, by trying: its own message names no key."""
         for table in batch.tables:
-            writer = self._session.writers[table.number]
-            found = first_bad_row(self._session.target, writer, table.rows.chunks())
+            reader, writer = self._session.readers[table.number], self._session.writers[table.number]
+            found = first_bad_row(self._session.target, reader, writer, table.rows.chunks())
             if found is not None:
                 return found
         return PermanentStopError(f"PostgreSQL refused a batch: {' '.join(str(error).split())}")

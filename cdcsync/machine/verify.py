@@ -152,23 +152,19 @@ class _Comparison:
         """Count the differences that stand at a common position; the others are settled after the pass."""
         if not found:
             return
-        keys = [self._writer.key_of(rows[difference.place]) for difference in found]
+        keys = [self._reader.key_of(rows[difference.place]) for difference in found]
         moving = self._moving(set(keys), min(head, position), max(head, position))
         for difference, key in zip(found, keys, strict=True):
             if key not in moving:
-                self._count(difference, ", ".join(str(part) for part in key))
+                self._count(difference, self._reader.show_key(key))
 
     def _moving(self, keys: set[Row], low: int, high: int) -> set[Row]:
-        """Return which of the keys, in the form their row was read, have entries in (low, high]."""
+        """Return which of the sent keys have entries in (low, high]."""
         if low == high:
             return set()
-        moving: set[Row] = set()
         with self._session.source.reading() as connection:
-            for key in self._reader.logged_keys(connection, low, high):
-                # A row that was read fast holds its key as SQLite gave it, a careful one the converted key.
-                forms = {tuple(value for _, value in key), self._reader.converted_key(key)}
-                moving |= cast("set[Row]", forms & keys)
-        return moving
+            logged = self._reader.logged_keys(connection, low, high)
+            return {sent for key in logged if (sent := self._reader.sent_key(key)) in keys and sent is not None}
 
     def _extras(self, lowest: int) -> int:
         """Count target rows that no page and no later entry accounts for; return the position of the look."""
@@ -177,9 +173,9 @@ class _Comparison:
             with self._session.source.reading() as connection:
                 head = int(self._session.source.ask("head"))
                 for keys in _chunks(self._reader.logged_keys(connection, lowest, head)):
-                    converted = (self._reader.converted_key(key) for key in keys)
+                    converted = (self._reader.sent_key(key) for key in keys)
                     logged.add([key for key in converted if key is not None])
-            self._comparer.see(key for keys in logged.chunks() for key in keys)
+            self._comparer.see(logged.chunks())
             for key in self._comparer.extra():
                 self._result.differences += 1
                 self._result.rows_target += 1
@@ -222,7 +218,7 @@ class _Comparison:
                 before = len(rows.rows)
                 self._reader.by_key(connection, key, rows)
                 (present if len(rows.rows) > before else gone).append(key)
-        absent = [(key, converted) for key in gone if (converted := self._reader.converted_key(key)) is not None]
+        absent = [(key, converted) for key in gone if (converted := self._reader.sent_key(key)) is not None]
         with self._comparer.snapshot(self._session.store.source_id) as position:
             found = self._comparer.compare(rows.rows, see=False)
             unwanted = self._comparer.unwanted([converted for _, converted in absent])

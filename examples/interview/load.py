@@ -30,6 +30,7 @@ DRAFT_SHARE: Final = 0.15
 READ_SHARE: Final = 0.25
 MAX_BEHIND_SECONDS: Final = 0.1
 TICKS_A_MS: Final = 100
+STOP_SIGNALS: Final = {signal.SIGTERM, signal.SIGINT}
 SENTENCES: Final = (
     "We started with a spreadsheet and a good deal of hope.",
     'He called it "temporary", and that was in 2014.',
@@ -298,11 +299,17 @@ def _options() -> Load:
     return Load(**vars(options))
 
 
+def _stop_on_signal(stop: threading.Event) -> None:
+    signal.sigwait(STOP_SIGNALS)
+    stop.set()
+
+
 def main() -> int:
     """Generate the load asked for on the command line."""
     load, stop = _options(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # Not in a handler: it runs in the main thread, which may hold the event's lock just then.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    threading.Thread(target=_stop_on_signal, args=(stop,), daemon=True).start()
     try:
         summary = run_load(load, stop)
     except OSError as error:

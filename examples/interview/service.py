@@ -22,6 +22,7 @@ from storage import Storage, open_storage
 
 HOST: Final = "127.0.0.1"
 MAX_BODY_BYTES: Final = 1 << 20
+STOP_SIGNALS: Final = {signal.SIGTERM, signal.SIGINT}
 
 log = logging.getLogger("interview")
 
@@ -188,9 +189,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8000, help="0: a free port")
     options = parser.parse_args()
     _set_up_logging()
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    # Before there are threads, which inherit it: the signals wait for sigwait below.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         # One thread creates the schema before there are several; a database
         # that is down is no reason not to start: /health tells.
@@ -209,7 +209,7 @@ def main() -> int:
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     print(f"listening on http://{HOST}:{server.server_port}", flush=True)
-    stopped.wait()
+    signal.sigwait(STOP_SIGNALS)
     server.stop()
     thread.join()
     return 0

@@ -1,0 +1,14 @@
+"""The statements that build the target, and what of the source's schema they do not carry.
+
+A column that SQLite compares without case (NOCASE) is kept unique by an index on lower(column COLLATE "C"),
+which folds ASCII letters only, as NOCASE does; RTRIM by one on rtrim(column, ' '). This concerns text types
+only: other types hold no letters. Where such a column is in the key, the plain constraint comes first, for
+upserts need it.
+
+A CHECK is split where AND joins its parts, and each part is carried that surely means the same. The mapping's
+own default or check stands in for what the source says at that column.
+"""
+
+from cdcsync.core.ddl.target import target_ddl
+
+__all__ = ["target_ddl"]

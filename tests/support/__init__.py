@@ -1,0 +1,1 @@
+"""Helpers of the tests: real servers, real writers, a real proxy."""

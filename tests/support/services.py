@@ -1,0 +1,88 @@
+"""The services of the examples: started as their users start them, asked over HTTP."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from support.processes import Processes, Running
+
+REQUEST_SECONDS = 30.0
+
+
+def environment_of(example: Path, **changed: str) -> dict[str, str]:
+    """Return the settings of `.env.example` with some changed."""
+    lines = (example / ".env.example").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return dict(pairs) | changed
+
+
+class Service:
+    """One running service."""
+
+    def __init__(self, running: Running) -> None:
+        """Wait until it listens."""
+        self.running = running
+        self.url = running.wait_for_line("listening on ")
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Return status and JSON of one GET."""
+        return self._ask(urllib.request.Request(self.url + path))
+
+    def post(self, path: str) -> tuple[int, Any]:
+        """Return status and JSON of one POST without a body."""
+        return self._ask(urllib.request.Request(self.url + path, method="POST"))
+
+    def get_all(self, paths: Iterable[str]) -> dict[str, tuple[int, Any]]:
+        """Return the answers to many GETs by path."""
+        return {path: self.get(path) for path in paths}
+
+    def stop(self) -> None:
+        """Stop it; it ends well and has logged no error."""
+        assert self.running.terminate() == 0
+        assert self.running.err == "", f"the service logged: {self.running.err[:2000]}"
+
+    @staticmethod
+    def _ask(request: urllib.request.Request) -> tuple[int, Any]:
+        try:
+            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+
+class LoadOf:
+    """A load generator with its ledger, which follows the service by a file with its url."""
+
+    def __init__(self, processes: Processes, command: list[str | Path], folder: Path, url: str) -> None:
+        """Start it; it writes until told to stop."""
+        self.ledger, self._url_file = folder / "ledger.jsonl", folder / "url"
+        self.follow(url)
+        where = ("--url-file", self._url_file, "--ledger", self.ledger, "--seconds", "0")
+        self._running = processes.start(*command, *where, "--rate", "200", "--clients", "8")
+
+    def follow(self, url: str) -> None:
+        """Tell it where the service is now."""
+        new = self._url_file.with_suffix(".new")
+        new.write_text(url, encoding="utf-8")
+        new.replace(self._url_file)
+
+    def acknowledged(self) -> list[dict[str, Any]]:
+        """Return the acknowledged writes so far, oldest first."""
+        text = self.ledger.read_text(encoding="utf-8") if self.ledger.exists() else ""
+        return [json.loads(line) for line in text.split("\n")[:-1]]
+
+    def stop(self) -> dict[str, Any]:
+        """End it; return its summary."""
+        self._running.send(signal.SIGTERM)
+        assert self._running.wait() == 0, self._running.err
+        assert self._running.err == ""
+        return dict(json.loads(self._running.out.splitlines()[-1]))
