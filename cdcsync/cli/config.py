@@ -41,7 +41,9 @@ def _check(loaded: Loaded) -> int:
 def values_of(settings: Settings) -> dict[str, object]:
     """Return all settings by public name, as plain values, with the password of the target masked."""
     values = {public_name(name): value for name, value in settings.model_dump(mode="json", exclude_unset=False).items()}
-    values["tables"] = {name: table.model_dump(mode="json", exclude_unset=True) for name, table in settings.tables.items()}
+    values["tables"] = {
+        name: table.model_dump(mode="json", exclude_unset=True) for name, table in settings.tables.items()
+    }
     values["target"] = masked(settings.target)
     return values
 

@@ -40,6 +40,8 @@ def report(done: InstallReport) -> None:
     if done.already:
         show.line(f"already installed: {done.tables} tables are captured")
         return
-    show.line(f"installed: {done.tables} tables are captured; the write lock was held for {done.locked_seconds * 1000:.1f} ms")
+    show.line(
+        f"installed: {done.tables} tables are captured; the write lock was held for {done.locked_seconds * 1000:.1f} ms"
+    )
     for left in done.not_carried:
         show.line(f"not carried: {left.table}: {left.what}: {left.reason}. {left.suggestion}".rstrip())

@@ -41,7 +41,9 @@ def _command(
         return unknown(f"{found['source']} is not installed", json=json)
     changes, seconds = found["pending_changes"], found["lag_seconds"]
     level = max(
-        _level(seconds, warn_seconds, crit_seconds), _level(changes, warn_changes, crit_changes), int(bool(_worries(found)))
+        _level(seconds, warn_seconds, crit_seconds),
+        _level(changes, warn_changes, crit_changes),
+        int(bool(_worries(found))),
     )
     message = f"{changes} changes, {seconds:.1f} s" + "".join(f", {worry}" for worry in _worries(found))
     if json:

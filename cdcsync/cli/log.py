@@ -22,7 +22,9 @@ def set_up_logging(level: str, form: str) -> None:
     if form == "json":
         logger.add(_write_json, level=level)
     else:
-        logger.add(sys.stderr, level=level, format="{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {message}", colorize=False)
+        logger.add(
+            sys.stderr, level=level, format="{time:YYYY-MM-DD HH:mm:ss.SSS} {level: <7} {message}", colorize=False
+        )
 
 
 def _write_json(message: Message) -> None:

@@ -20,7 +20,9 @@ _PANEL = "Settings"
 
 Verb = Callable[..., int]
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file; else ./cdcsync.toml", metavar="FILE")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="Settings file; else ./cdcsync.toml", metavar="FILE")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -78,5 +80,3 @@ def gave_up_when_unreachable(verb: Verb) -> Verb:
 
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-

@@ -34,7 +34,7 @@ _ENVIRONMENT = {
 def command(
     context: Context,
     *,
-    sql: Annotated[str | None, typer.Option("-c", "--command", help="Run this SQL and leave.")] = None,
+    sql: Annotated[list[str] | None, typer.Option("-c", "--command", help="Run this SQL and leave.")] = None,
 ) -> int:
     """Open the target with psql."""
     server = context.server()
@@ -44,6 +44,12 @@ def command(
         raise UsageError(message)
     # By environment, not by argument: arguments are visible to every user of the machine.
     parts = conninfo_to_dict(context.conninfo())
-    environment = {**os.environ, **{_ENVIRONMENT[name]: str(value) for name, value in parts.items() if name in _ENVIRONMENT}}
-    arguments = [program, "--no-psqlrc"] if sql is not None else [program]
-    return subprocess.run([*arguments, *(["-c", sql] if sql is not None else [])], env=environment, check=False).returncode
+    environment = {
+        **os.environ,
+        **{_ENVIRONMENT[name]: str(value) for name, value in parts.items() if name in _ENVIRONMENT},
+    }
+    arguments = [program, "--no-psqlrc"] if sql else [program]
+    for text in sql or []:
+        arguments += ["-c", text]
+    # The user's own psql, with the user's own SQL.
+    return subprocess.run(arguments, env=environment, check=False).returncode  # noqa: S603

@@ -132,7 +132,6 @@ def _follow_parents(plan: TablePlan, plans: Mapping[str, TablePlan], settings: S
             if told is not None and mapped.get(child, ColumnMapping()).type is None:
                 types[child] = by_name[column]
     columns = tuple(
-        replace(column, type_sql=types[column.source]) if column.source in types else column
-        for column in plan.columns
+        replace(column, type_sql=types[column.source]) if column.source in types else column for column in plan.columns
     )
     return replace(plan, columns=columns)

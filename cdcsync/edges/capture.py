@@ -10,7 +10,6 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from cdcsync.core.quoting import sqlite_name
@@ -22,15 +21,6 @@ from cdcsync.words.errors import RefusedError, SourceBusyError, UsageError
 LOCK_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """What `install` did; `locked_seconds` is how long it held the write lock."""
-
-    source_id: str
-    epoch: str
-    locked_seconds: float
-
-
 def statements(captured: Sequence[Captured]) -> list[str]:
     """Return every statement `install` runs, in order. Executes nothing."""
     rendered = changelog_statements(captured)
@@ -39,8 +29,8 @@ def statements(captured: Sequence[Captured]) -> list[str]:
     return rendered
 
 
-def install(path: Path, captured: Sequence[Captured], schema_version: int) -> Installed:
-    """Create changelog and triggers in one transaction.
+def install(path: Path, captured: Sequence[Captured], schema_version: int) -> float:
+    """Create changelog and triggers in one transaction; return the seconds the write lock was held.
 
     Raises RefusedError if the schema changed since `schema_version`, or a statement fails: the source is then
     as it was. Raises SourceBusyError if the lock cannot be had.
@@ -61,8 +51,7 @@ def install(path: Path, captured: Sequence[Captured], schema_version: int) -> In
         meta.append(("schema_hash", Source.hash_of(connection)))
         connection.executemany(sqlite_statement("capture.sql", "add_meta").template, meta)
         connection.execute("COMMIT")
-        locked = time.perf_counter() - began
-    return Installed(source_id, epoch, locked)
+        return time.perf_counter() - began
 
 
 def uninstall(path: Path) -> float:

@@ -51,10 +51,6 @@ class CheckpointStore:
         tables = tuple(TableProgress(*line) for line in self._target.rows(_FILE, "read_tables", **self._which()))
         return Checkpoint(Position(epoch, seq, anchor), state, owner, role, consistent, tables)
 
-    def exists(self) -> bool:
-        """Tell whether the target knows this source."""
-        return self._ask("owner") is not None
-
     def take(self, role: str) -> None:
         """Become the owner. The former one sees its next compare-and-set fail and stands by."""
         self._do("take", owner=self.owner, role=role)

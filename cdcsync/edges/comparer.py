@@ -59,9 +59,11 @@ class Comparer:
         self._codecs = [codec_for(c, key=c.source in key_names) for c in plan.columns]
         by_source = dict(zip([c.source for c in plan.columns], self._codecs, strict=True))
         self._key_codecs = [by_source[column.name] for column in plan.key]
-        self._key_names = {**self._names, "columns": self._names["key"], "stage": sql.SQL("pg_temp.{}").format(
-            sql.Identifier(f"_cdcsync_verify_keys_{plan.number}")
-        )}
+        self._key_names = {
+            **self._names,
+            "columns": self._names["key"],
+            "stage": sql.SQL("pg_temp.{}").format(sql.Identifier(f"_cdcsync_verify_keys_{plan.number}")),
+        }
 
     @contextmanager
     def snapshot(self, source_id: str) -> Iterator[int]:
@@ -114,9 +116,7 @@ class Comparer:
             cursor.execute(postgres_statement(_FILE, "multiset").format(**self._names))
             yield from cursor
 
-    def _fill(
-        self, names: dict[str, sql.Composable], codecs: Sequence[Codec], chunks: Iterable[list[Row]]
-    ) -> None:
+    def _fill(self, names: dict[str, sql.Composable], codecs: Sequence[Codec], chunks: Iterable[list[Row]]) -> None:
         """Stage rows, each with its place in front."""
         self._target.execute(_FILE, "stage", names)
         columns = sql.SQL("_cdcsync_place, {}").format(names["columns"])
@@ -125,7 +125,12 @@ class Comparer:
         copy_rows(self._target, {"table": names["stage"], "columns": columns}, [_PLACE, *codecs], numbered)
 
     def _difference(
-        self, place: int, missing: bool, flags: list[bool], source: list[str | None], target: list[str | None]  # noqa: FBT001  a row
+        self,
+        place: int,
+        missing: bool,  # noqa: FBT001  a column of a fetched row
+        flags: list[bool],
+        source: list[str | None],
+        target: list[str | None],
     ) -> RowDifference:
         columns = tuple(
             (column.source, there, here)
@@ -138,8 +143,5 @@ class Comparer:
 def _each(columns: list[str], template: str, joined: str = ", ") -> sql.Composed:
     """Fill a template for each column: {0} is it in the staged row, {1} in the target's."""
     return sql.SQL(joined).join(
-        sql.SQL(template).format(sql.Identifier("s", name), sql.Identifier("t", name))
-        for name in columns
+        sql.SQL(template).format(sql.Identifier("s", name), sql.Identifier("t", name)) for name in columns
     )
-
-

@@ -18,6 +18,11 @@ def exists(target: Target) -> bool:
     return bool(target.ask(_FILE, "exists")[0])
 
 
+def is_registered(target: Target, source_id: str) -> bool:
+    """Tell whether the target knows this source."""
+    return exists(target) and target.ask("checkpoint.sql", "owner", source_id=source_id) is not None
+
+
 def create(target: Target) -> None:
     """Create the control schema where it is missing, inside the caller's transaction."""
     target.execute(_FILE, "create")

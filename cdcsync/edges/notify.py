@@ -10,6 +10,11 @@ import socket
 from contextlib import suppress
 
 
+def is_watched() -> bool:
+    """Tell whether anybody listens."""
+    return bool(os.environ.get("NOTIFY_SOCKET"))
+
+
 def ready() -> None:
     """Say that the start is complete."""
     _send("READY=1")

@@ -127,7 +127,9 @@ class RowReader:
     def logged_keys(self, connection: sqlite3.Connection, low: int, high: int) -> Iterator[Key]:
         """Yield the distinct keys logged in (low, high]."""
         keys = ", ".join(f"typeof(log.k{n}), log.k{n}" for n, _ in enumerate(self.plan.key, 1))
-        statement = sqlite_statement("source.sql", "logged_keys").substitute(columns=keys, logged=_logged(self.plan.key))
+        statement = sqlite_statement("source.sql", "logged_keys").substitute(
+            columns=keys, logged=_logged(self.plan.key)
+        )
         with _text_as_bytes(connection):
             cursor = connection.execute(statement, (self.plan.number, low, high))
             while rows := cursor.fetchmany(FETCH_ROWS):

@@ -177,9 +177,7 @@ def _resolve_parents(tables: list[Table]) -> list[Table]:
             key, columns=columns, parent=parent.name, parent_columns=tuple(_exact(parent, n) for n in wanted)
         )
 
-    return [
-        replace(table, foreign_keys=tuple(resolve(key, table) for key in table.foreign_keys)) for table in tables
-    ]
+    return [replace(table, foreign_keys=tuple(resolve(key, table) for key in table.foreign_keys)) for table in tables]
 
 
 def _exact(table: Table, name: str) -> str:

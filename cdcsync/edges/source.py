@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from cdcsync.edges.statements import sqlite_statement
@@ -49,7 +49,7 @@ class Source:
         """Close the connection."""
         self.connection.close()
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
@@ -106,9 +106,7 @@ class Source:
 
     def rows(self, name: str, *parameters: Any, **names: str) -> list[Any]:
         """Return all rows of a named statement of `sql/source.sql`."""
-        return self.connection.execute(
-            sqlite_statement("source.sql", name).substitute(names), parameters
-        ).fetchall()
+        return self.connection.execute(sqlite_statement("source.sql", name).substitute(names), parameters).fetchall()
 
     def is_installed(self) -> bool:
         """Tell whether the changelog is there."""

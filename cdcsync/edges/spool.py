@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
+from typing import Self
 
 from cdcsync.core.codecs import Sent
 
@@ -53,7 +54,7 @@ class Spool:
             left -= len(rows)
             yield rows
 
-    def __enter__(self) -> Spool:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 

@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from string import Template
 
-
 from psycopg import sql
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
@@ -45,7 +44,6 @@ def sqlite_statement(file: str, name: str) -> Template:
 @cache
 def postgres_statement(file: str, name: str) -> sql.SQL:
     """Return a statement for PostgreSQL; KeyError if the file has none of that name."""
-
     return sql.SQL(_named(file)[name])
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
+from psycopg.types.string import BytesBinaryDumper
 
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.words.errors import LostCheckpointError, StopRequestedError, TargetError
@@ -42,6 +43,8 @@ class Target:
                 keepalives_count=3,
                 client_encoding="UTF8",
             )
+            # Registered for the type's oid a dumper written in Python would come first; this one is written in C.
+            self.connection.adapters.register_dumper(bytes, BytesBinaryDumper)
             self.ask("session.sql", "begin", schema=schema, writer=writer)
         except psycopg.Error as error:
             raise TargetError(_refusal(error)) from None
@@ -52,7 +55,7 @@ class Target:
         with suppress(psycopg.Error):
             self.connection.close()
 
-    def __enter__(self) -> Target:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
@@ -143,7 +146,9 @@ def passes_by_itself(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the message of an error without line breaks."""
+    """Return the message of an error without line breaks, and without the statement PostgreSQL quotes."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return " ".join(error.diag.message_primary.split())
     return " ".join(str(error).split()) or type(error).__name__
 
 

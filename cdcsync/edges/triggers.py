@@ -74,9 +74,7 @@ def _log_keys(width: int) -> str:
 
 def _moved(column: str) -> str:
     name = sqlite_name(column)
-    return (
-        f"old.{name} COLLATE BINARY IS NOT new.{name} COLLATE BINARY OR typeof(old.{name}) <> typeof(new.{name})"
-    )
+    return f"old.{name} COLLATE BINARY IS NOT new.{name} COLLATE BINARY OR typeof(old.{name}) <> typeof(new.{name})"
 
 
 def _collisions(table: Table, key: tuple[KeyColumn, ...]) -> list[str]:
@@ -117,7 +115,9 @@ def _arriving(table: Table, column: str) -> str:
 def _expression_collides(table: Table, expression: str, collation: str) -> str:
     """Left as it stands the expression can use its index; right it sees the arriving values as columns."""
     arriving = ", ".join(f"{_arriving(table, c.name)} AS {sqlite_name(c.name)}" for c in table.columns)
-    return f"({expression}) = (SELECT {expression} FROM (SELECT {arriving})) COLLATE {sqlite_name(collation)}"
+    return trigger_template("expression").substitute(
+        expression=expression, arriving=arriving, collation=sqlite_name(collation)
+    )
 
 
 def _may_collide(table: Table) -> str:

@@ -12,7 +12,7 @@ from cdcsync.edges.catalog import find_table
 from cdcsync.edges.rows import RowList, RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
-from cdcsync.machine.context import Context, proposed_plans
+from cdcsync.machine.context import Context, Installation, proposed_plans
 from cdcsync.machine.fit import misfits
 from cdcsync.words.errors import BadValueError
 from cdcsync.words.nouns import Finding, SourceSchema, TablePlan
@@ -46,11 +46,12 @@ def structural_findings(
     findings = [*_source_findings(source, schema, plans), *_server_findings(target, context.schema)]
     if any(finding.severity == "blocking" for finding in findings):
         return findings
-    installed = source.is_installed()
+    # Tables we fill ourselves are not in our own way.
+    filled = source.is_installed() and control.is_registered(target, Installation(source).source_id)
     for plan in plans:
         findings += _name_findings(plan, plans)
         found = find_table(target, context.schema, plan.target)
-        if found is not None and not installed:
+        if found is not None and not filled:
             findings += misfits(target, context.schema, plan, found)
     return findings
 
@@ -187,5 +188,3 @@ class _Nowhere:
 
     def clear(self) -> None:
         """Nothing to forget."""
-
-

@@ -96,6 +96,8 @@ class Chores:
         return CheckpointStore(self._target, self._session.store.source_id)
 
     def _notify(self) -> None:
+        if not notify.is_watched():
+            return
         checkpoint = self._session.checkpoint
         with Source(self._session.source.path) as source:
             lag = source.lag(checkpoint.position.seq)

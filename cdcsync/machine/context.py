@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
+
+from loguru import logger
 
 from cdcsync.core.plan import StorageClasses, table_plans, untyped_columns
 from cdcsync.core.quoting import sqlite_name
@@ -28,8 +32,9 @@ class Context:
         self.settings = settings
         self._stack = ExitStack()
         self._server: embedded.EmbeddedServer | None = None
+        self._warned = False
 
-    def __enter__(self) -> Context:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 
@@ -57,7 +62,18 @@ class Context:
 
     def open_source(self) -> Source:
         """Open the source read-only; the caller closes it."""
-        return Source(self.settings.source_path)
+        source = Source(self.settings.source_path)
+        owner = source.path.stat().st_uid
+        if owner != os.geteuid() and not self._warned:
+            self._warned = True
+            logger.warning(
+                "{} belongs to user id {}, this process runs as {}: -wal and -shm files it creates may be closed to "
+                "the application; run cdcsync as the file's owner",
+                source.path,
+                owner,
+                os.geteuid(),
+            )
+        return source
 
     def open_target(self, writer: str = "") -> Target:
         """Connect to the target; `writer` is the source id of a session that may write past the guard."""

@@ -99,6 +99,9 @@ class Daemon:
             try:
                 self._become_the_daemon(session)
                 with self._surroundings(session):
+                    session.target.execute("session.sql", "loose_commits")
+                    # Ready, not up to date: a copy may take longer than any start is given.
+                    notify.ready()
                     yield session
             except PermanentStopError as error:
                 self._record_stop(session, error)
@@ -147,7 +150,6 @@ class Daemon:
                 sync = Sync(session)
                 bring_up(session, sync, self._watch)
                 logger.info("streaming from position {}", session.checkpoint.position.seq)
-                notify.ready()
                 self._follow(session, sync)
             except LostCheckpointError:
                 self._stand_by(session)

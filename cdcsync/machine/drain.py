@@ -52,7 +52,8 @@ def drain(context: Context, *, timeout: float, quiet_seconds: float, handover: b
 
     with Session(context) as session:
         if session.checkpoint.state == "cut_over":
-            return DrainReport(True, True, True, session.checkpoint.position.seq, reason="already cut over")
+            seq = session.checkpoint.position.seq
+            return DrainReport(drained=True, quiet=True, handed_over=True, applied_seq=seq, reason="already cut over")
         session.take("drain")
         session.target.execute("session.sql", "strict_commits")
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cdcsync.core.ddl import target_ddl
 from cdcsync.edges import capture, control
@@ -47,26 +47,46 @@ def install(context: Context) -> InstallReport:
     Raises RefusedError with everything that stands in the way; then both sides are as they were.
     """
     with context.open_source() as source, context.open_target() as target:
-        if source.is_installed():
-            return _complete(context, source, target)
+        installation = _existing(source)
+        if installation is not None and control.is_registered(target, installation.source_id):
+            return InstallReport(tables=len(installation.numbers), already=True)
         schema_version = source.schema_version()
         schema, plans = proposed_plans(source, context.settings)
-        blocking = [f for f in structural_findings(context, source, target, schema, plans) if f.severity == "blocking"]
-        if blocking:
+        findings = structural_findings(context, source, target, schema, plans)
+        if blocking := [finding for finding in findings if finding.severity == "blocking"]:
             raise RefusedError("; ".join(f"{finding.message} ({finding.fix})" for finding in blocking))
         report = InstallReport(tables=len(plans))
+        if installation is not None:
+            plans = _numbered_as(plans, installation)
         with target.transaction():
-            place = _build_target(context, target, schema, plans, report)
-            done = capture.install(source.path, captured(plans), schema_version)
-            # From here on both sides are known: register under the id the source has just been given. Should this
-            # transaction still fail, the source is uninstalled again.
-            try:
-                _register(context, target, source, done, plans, place)
-            except BaseException:
-                capture.uninstall(source.path)
-                raise
-        report.locked_seconds = done.locked_seconds
+            built = _build_target(context, target, schema, plans, report)
+            if installation is None:
+                report.locked_seconds = capture.install(source.path, captured(plans), schema_version)
+            # The source's half is committed and the target's is about to be. Killed in between, the source is
+            # installed and the target knows nothing: the next install finds that and does the target's half.
+            _register(context, target, source, plans, built)
         return report
+
+
+def _existing(source: Source) -> Installation | None:
+    """Return what is installed in the source. Raises RefusedError if it drifted."""
+    if not source.is_installed():
+        return None
+    installation = Installation(source)
+    if source.schema_hash() != installation.schema_hash:
+        message = (
+            "the schema or the triggers of the source changed since it was installed: run cdcsync uninstall --target, "
+            "drop or empty the target tables, then cdcsync install"
+        )
+        raise RefusedError(message)
+    return installation
+
+
+def _numbered_as(plans: Sequence[TablePlan], installation: Installation) -> tuple[TablePlan, ...]:
+    if {plan.name for plan in plans} != set(installation.numbers):
+        message = "the source is installed with other tables than the settings name: run cdcsync uninstall first"
+        raise RefusedError(message)
+    return tuple(replace(plan, number=installation.numbers[plan.name]) for plan in plans)
 
 
 def planned_statements(context: Context) -> dict[str, list[str]]:
@@ -78,23 +98,6 @@ def planned_statements(context: Context) -> dict[str, list[str]]:
         "source": capture.statements(captured(plans)),
         "target": [statement.sql for statement in statements if statement.phase in {"table", "default", "check"}],
     }
-
-
-def _complete(context: Context, source: Source, target: Target) -> InstallReport:
-    installation = Installation(source)
-    if not control.exists(target) or not CheckpointStore(target, installation.source_id).exists():
-        message = (
-            f"{source.path} is installed, but this target knows nothing of it: name the target it was installed "
-            "for, or run cdcsync uninstall first"
-        )
-        raise RefusedError(message)
-    if source.schema_hash() != installation.schema_hash:
-        message = (
-            "the schema or the triggers of the source changed since it was installed: run cdcsync uninstall --target, "
-            "drop or empty the target tables, then cdcsync install"
-        )
-        raise RefusedError(message)
-    return InstallReport(tables=len(installation.numbers), already=True)
 
 
 @dataclass(slots=True)
@@ -137,22 +140,17 @@ def _build_target(
     return built
 
 
-def _register(
-    context: Context,
-    target: Target,
-    source: Source,
-    done: capture.Installed,
-    plans: Sequence[TablePlan],
-    built: _Built,
-) -> None:
-    position = Position(done.epoch, 1, anchor_at(source, 1))
+def _register(context: Context, target: Target, source: Source, plans: Sequence[TablePlan], built: _Built) -> None:
+    installation = Installation(source)
+    source_id = installation.source_id
+    position = Position(installation.epoch, 1, anchor_at(source, 1))
     name = f"{socket.gethostname()}:{source.path}"
-    control.register(target, done.source_id, name, context.schema, position, guard=context.settings.guard)
+    control.register(target, source_id, name, context.schema, position, guard=context.settings.guard)
     for plan in plans:
-        control.register_table(target, done.source_id, plan, context.schema, created=built.created[plan.name])
-        control.guard(target, done.source_id, plan.number, context.schema, plan.target)
+        control.register_table(target, source_id, plan, context.schema, created=built.created[plan.name])
+        control.guard(target, source_id, plan.number, context.schema, plan.target)
     for place, (statement, detached) in enumerate(built.later):
-        control.register_ddl(target, done.source_id, place, statement, detached=detached)
+        control.register_ddl(target, source_id, place, statement, detached=detached)
 
 
 def uninstall(context: Context, *, drop_control: bool) -> list[str]:
@@ -179,11 +177,9 @@ def uninstall(context: Context, *, drop_control: bool) -> list[str]:
 
 def _clean_target(context: Context, installation: Installation, *, drop_control: bool) -> None:
     with context.open_target(installation.source_id) as target:
-        if not control.exists(target):
+        if not control.is_registered(target, installation.source_id):
             return
         store = CheckpointStore(target, installation.source_id)
-        if not store.exists():
-            return
         if store.is_locked("daemon"):
             message = "a daemon is running on this source: stop it first (SIGTERM, or systemctl stop)"
             raise RefusedError(message)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from typing import Self
 
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control
@@ -31,18 +32,7 @@ class Session:
         self.settings = context.settings
         self._stack = ExitStack()
         try:
-            self.source: Source = self._stack.enter_context(context.open_source())
-            self.installation = Installation(self.source)
-            self.target: Target = self._stack.enter_context(context.open_target(self.installation.source_id))
-            if not control.exists(self.target):
-                message = "the target knows nothing of this source: run cdcsync install"
-                raise NotInstalledError(message)
-            self.store = CheckpointStore(self.target, self.installation.source_id)
-            self.checkpoint: Checkpoint = self.store.read()
-            self.plans = {
-                plan.number: plan
-                for plan in installed_plans(self.source, self.target, context.settings, self.installation)
-            }
+            self._open(context)
         except BaseException:
             self._stack.close()
             raise
@@ -50,11 +40,24 @@ class Session:
         self.writers = {number: TableWriter(plan, context.schema) for number, plan in self.plans.items()}
         self._schema_version = -1
 
+    def _open(self, context: Context) -> None:
+        self.source: Source = self._stack.enter_context(context.open_source())
+        self.installation = Installation(self.source)
+        self.target: Target = self._stack.enter_context(context.open_target(self.installation.source_id))
+        if not control.exists(self.target):
+            message = "the target knows nothing of this source: run cdcsync install"
+            raise NotInstalledError(message)
+        self.store = CheckpointStore(self.target, self.installation.source_id)
+        self.checkpoint: Checkpoint = self.store.read()
+        self.plans = {
+            plan.number: plan for plan in installed_plans(self.source, self.target, context.settings, self.installation)
+        }
+
     def close(self) -> None:
         """Close both sides."""
         self._stack.close()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 

@@ -89,9 +89,7 @@ def copy_whole(session: Session, progress: TableProgress) -> int:
             except psycopg.DataError as error:
                 message = f"table {plan.name} has no key, and PostgreSQL refused a row: {' '.join(str(error).split())}"
                 raise PermanentStopError(message) from error
-            done = replace(
-                progress, state="joined", start_seq=head, rows_copied=spool.count, rows_total=spool.count
-            )
+            done = replace(progress, state="joined", start_seq=head, rows_copied=spool.count, rows_total=spool.count)
             session.store.save(done)
         _remember(session, done)
         return spool.count

@@ -39,7 +39,7 @@ def status(context: Context) -> dict[str, Any]:
 
 def _status(context: Context, source: Source, installation: Installation, target: Target) -> dict[str, Any]:
     store = CheckpointStore(target, installation.source_id)
-    if not control.exists(target) or not store.exists():
+    if not control.is_registered(target, installation.source_id):
         return {"state": None, "source": str(source.path)}
     checkpoint = store.read()
     position = checkpoint.position.seq

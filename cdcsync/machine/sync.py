@@ -1,6 +1,6 @@
 """Streaming: one read transaction of the source, one transaction of the target, the position with the rows.
 
-    position --read--> batch (keys in (position, high] and their current rows) --apply--> position = high
+position --read--> batch (keys in (position, high] and their current rows) --apply--> position = high
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def read_batch(session: Session, spools: ExitStack, limit: int | None) -> Batch:
     The rows lie in spools when it returns, and no transaction is open any more.
     """
     before = session.checkpoint.position
-    with session.source.reading() as connection:
+    with session.source.reading():
         session.refuse_drift()
         session.refuse_other_history(before)
         head = int(session.source.ask("head"))
@@ -273,5 +273,3 @@ def _compare_counts(session: Session, batch: Batch) -> None:
                 f"run cdcsync verify --table {name} to see which; does not retry by itself"
             )
             raise PermanentStopError(message)
-
-

@@ -91,9 +91,7 @@ def verify(session: Session, names: list[str] | None, patience: float, tick: Tic
 class _Comparison:
     """The comparison of one table."""
 
-    def __init__(
-        self, session: Session, plan: TablePlan, report: VerifyReport, patience: float, tick: Tick
-    ) -> None:
+    def __init__(self, session: Session, plan: TablePlan, report: VerifyReport, patience: float, tick: Tick) -> None:
         self._session, self._plan, self._report, self._patience, self._tick = session, plan, report, patience, tick
         self._reader = session.readers[plan.number]
         self._writer = session.writers[plan.number]
@@ -249,5 +247,3 @@ def _chunks(keys: Iterable[Key]) -> Iterator[list[Key]]:
     remaining = iter(keys)
     while chunk := list(islice(remaining, PAGE_ROWS)):
         yield chunk
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Value: TypeAlias = None | int | float | str | bytes
+Value: TypeAlias = int | float | str | bytes | None
 """A value as SQLite hands it over: text is `str`, a blob (or text that is not UTF-8) is `bytes`."""
 
 StorageClass: TypeAlias = Literal["null", "integer", "real", "text", "blob"]
@@ -14,9 +14,7 @@ TableState: TypeAlias = Literal["pending", "copying", "copied", "joined", "stale
 """pending: not begun; copying: rows arrive page by page; copied: waits for the catch-up that joins it;
 joined: part of the stream; stale: has no key, changed since it was last copied whole."""
 
-State: TypeAlias = Literal[
-    "installed", "copying", "catching_up", "streaming", "fenced", "cut_over", "stopped"
-]
+State: TypeAlias = Literal["installed", "copying", "catching_up", "streaming", "fenced", "cut_over", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,14 +93,18 @@ class Settings(BaseSettings):
         default="public", validation_alias=AliasChoices("schema", "CDCSYNC_SCHEMA"), description="target schema"
     )
     state_dir: Path = Field(default=Path(".cdcsync"), description="directory for cdcsync's own files")
-    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="least level logged")
+    log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="least level logged"
+    )
     log_format: Literal["text", "json"] = Field(default="text", description="text, or json for journald")
     poll_seconds: float = Field(default=0.2, gt=0, le=60, description="seconds between looks when no file event comes")
     copy_commit_rows: int = Field(default=200_000, ge=1, description="rows copied between two commits")
     apply_max_keys: int = Field(default=100_000, ge=1, description="most changelog entries in one cycle")
     prune_max_mb: int = Field(default=0, ge=0, description="changelog size above which it is pruned; 0: never")
     prune_min_hours: float = Field(default=24, ge=0, description="least age of an entry that may be pruned")
-    new_tables: Literal["report", "capture"] = Field(default="report", description="what to do with tables created later")
+    new_tables: Literal["report", "capture"] = Field(
+        default="report", description="what to do with tables created later"
+    )
     app_busy_timeout: float = Field(default=5, ge=0, description="seconds the application waits for a lock")
     app_role: str = Field(default="", description="role the application uses in PostgreSQL")
     guard: bool = Field(default=True, description="refuse other sessions' writes to the target until the handover")
@@ -211,10 +215,10 @@ def _from_file(file: Path) -> dict[str, Any]:
 def _refuse_unknown_environment() -> None:
     known = {f"{ENVIRONMENT_PREFIX}{public_name(name)}".upper() for name in Settings.model_fields}
     for name in os.environ:
-        if name.upper().startswith(ENVIRONMENT_PREFIX) and not NOT_SETTINGS.fullmatch(name.upper()):
-            if name.upper() not in known:
-                message = f"environment variable {name} names no setting: unset it, or see `cdcsync config show`"
-                raise UsageError(message)
+        ours = name.upper().startswith(ENVIRONMENT_PREFIX) and not NOT_SETTINGS.fullmatch(name.upper())
+        if ours and name.upper() not in known:
+            message = f"environment variable {name} names no setting: unset it, or see `cdcsync config show`"
+            raise UsageError(message)
 
 
 def _one_line(error: ValidationError, origins: dict[str, str]) -> str:

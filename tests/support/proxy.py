@@ -30,6 +30,8 @@ class Proxy:
         self._cuts_before: int = 0
         self._cuts_after: int = 0
         self.commits_cut = 0
+        self.linger = 0.0
+        """Seconds that the server does not learn of a client's end, as behind a dead network."""
         self._listener: socket.socket | None = None
         self.port = 0
         self.accept()
@@ -126,6 +128,8 @@ class Proxy:
         except OSError:
             pass
         finally:
+            if watched and self.linger and not pair.is_mute:
+                time.sleep(self.linger)
             if not (watched and pair.is_mute):
                 pair.close()
                 with self._lock:

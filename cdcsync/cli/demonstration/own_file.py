@@ -1,6 +1,7 @@
 """x"""
 from __future__ import annotations
 
+
 class OwnFile:
     def __init__(self, *a): pass
     def play(self): pass

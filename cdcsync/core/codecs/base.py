@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from cdcsync.words.nouns import StorageClass, Value
 
-Sent: TypeAlias = None | int | float | str | bytes
+Sent: TypeAlias = int | float | str | bytes | None
 """A value in the form it is sent. What that is for a type only its codec knows: a time is microseconds."""
 
 

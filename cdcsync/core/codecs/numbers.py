@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from cdcsync.core.codecs.base import Codec, Sent, refusal
 from cdcsync.core.types import TypeName, integer_limit
@@ -84,8 +84,8 @@ class Boolean(Codec):
     wire = "bytea"
     takes = int
 
-    _BYTES = {0: b"\0", 1: b"\1"}
-    _WORDS = {
+    _BYTES: ClassVar = {0: b"\0", 1: b"\1"}
+    _WORDS: ClassVar = {
         **dict.fromkeys(("t", "true", "y", "yes", "on", "1"), b"\1"),
         **dict.fromkeys(("f", "false", "n", "no", "off", "0"), b"\0"),
     }

@@ -131,7 +131,7 @@ class Uuid(Codec):
 
 
 class Json(Codec):
-    """json keeps its text; jsonb is refused what it would change: a key named twice, \\u0000."""
+    """json keeps its text; jsonb is refused what it would change: a key named twice, an escaped NUL."""
 
     _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 

@@ -19,8 +19,8 @@ _JULIAN_1970 = 2440587.5
 _UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 _ZERO_OFFSETS = {None, "Z", "z", "+00:00", "+0000", "+00"}
 _DIGITS = set("0123456789")
-# YYYY-MM-DDTHH:MM:SS alone, and with microseconds and an offset.
-_SECONDS_LENGTH, _LONGEST = 19, 32
+# YYYY-MM-DDTHH:MM:SS alone, with microseconds, and with an offset too.
+_SECONDS_LENGTH, _MICROSECONDS_LENGTH, _LONGEST = 19, 26, 32
 
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.](\d{1,9}))?)?\s?(Z|z|[+-]\d\d(?::?\d\d)?)?)?"
@@ -167,7 +167,8 @@ def _usual(values: Sequence[str]) -> bool:
     )
     if not shaped or length == _SECONDS_LENGTH:
         return shaped
-    return set(joined[19::length]) <= {".", "Z", "+", "-"} and not set(joined[26::length]) & _DIGITS
+    too_fine = length > _MICROSECONDS_LENGTH and set(joined[_MICROSECONDS_LENGTH::length]) & _DIGITS
+    return set(joined[_SECONDS_LENGTH::length]) <= {".", "Z", "+", "-"} and not too_fine
 
 
 def _microseconds(since: timedelta) -> int:

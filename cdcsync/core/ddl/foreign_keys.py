@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from cdcsync.words.nouns import ColumnPlan, ForeignKey
 
 _FOREIGN_KEY = sql.SQL(
-    "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) "
-    "ON UPDATE {} ON DELETE {}{} NOT VALID"
+    "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} ({}) ON UPDATE {} ON DELETE {}{} NOT VALID"
 )
 _ACTIONS = frozenset({"NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"})
 _FAMILIES: tuple[frozenset[str], ...] = (
@@ -54,9 +53,7 @@ def add_foreign_keys(build: Build, moved: Moved) -> None:
 def can_refer(child: str, parent: str) -> bool:
     """Tell whether PostgreSQL takes a foreign key from a column of one type to a column of another."""
     one, other = parse(child).base, parse(parent).base
-    return (
-        one == other or other in _WIDENED.get(one, ()) or any({one, other} <= family for family in _FAMILIES)
-    )
+    return one == other or other in _WIDENED.get(one, ()) or any({one, other} <= family for family in _FAMILIES)
 
 
 def _parent(build: Build, key: ForeignKey) -> Moved:

@@ -40,8 +40,7 @@ class Moved:
         collations = {
             name: declaration.text.upper()
             for declaration in declared
-            if declaration.kind == "collate"
-            and (name := names.source_name(declaration.column or "")) is not None
+            if declaration.kind == "collate" and (name := names.source_name(declaration.column or "")) is not None
         }
         key = {column.name for column in plan.key}
         primary = {column.name for column in plan.table.columns if column.primary_key}

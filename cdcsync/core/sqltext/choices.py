@@ -38,9 +38,7 @@ def _case(translator: Translator, node: exp.Expression) -> Term:
     if node.this is None:
         whens = [truth(translator.term(branch.this)) for branch in branches]
     else:
-        whens = [
-            compared(translator.term(node.this), "=", translator.term(branch.this)) for branch in branches
-        ]
+        whens = [compared(translator.term(node.this), "=", translator.term(branch.this)) for branch in branches]
     return _chosen(translator, whens, branches, node.args.get("default"))
 
 
@@ -57,8 +55,7 @@ def _chosen(
     nodes = [branch.args["true"] for branch in branches]
     results = unified(translator.terms(nodes if default is None else [*nodes, default]))
     pieces = [
-        sql.SQL("WHEN {} THEN {}").format(when.code, result.code)
-        for when, result in zip(whens, results, strict=False)
+        sql.SQL("WHEN {} THEN {}").format(when.code, result.code) for when, result in zip(whens, results, strict=False)
     ]
     if default is not None:
         pieces.append(sql.SQL("ELSE {}").format(results[-1].code))

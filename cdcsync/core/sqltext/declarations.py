@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
     from cdcsync.core.sqltext.lexer import Token
 
-DeclarationKind: TypeAlias = Literal[
-    "check", "unique", "primary", "foreign", "collate", "generated", "conflict"
-]
+DeclarationKind: TypeAlias = Literal["check", "unique", "primary", "foreign", "collate", "generated", "conflict"]
 
 _KINDS: dict[str, DeclarationKind] = {
     "CHECK": "check",
@@ -82,9 +80,7 @@ def _definition(text: str, part: Sequence[Token]) -> Iterator[Declaration]:
 
 def _is_deferred(rest: Sequence[Token]) -> bool:
     words = [token.word for token in rest]
-    stop = next(
-        (place for place, word in enumerate(words) if word in {*_TABLE_LEVEL, "REFERENCES"}), len(words)
-    )
+    stop = next((place for place, word in enumerate(words) if word in {*_TABLE_LEVEL, "REFERENCES"}), len(words))
     return _DEFERRED.search(" ".join(words[:stop])) is not None
 
 

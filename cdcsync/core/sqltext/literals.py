@@ -45,4 +45,8 @@ def sent_literal(column: ColumnPlan, storage: StorageClass, value: Value) -> sql
         return sql.SQL(codec.text(sent))
     if isinstance(codec, Bytea) and isinstance(sent, bytes):
         return blob_literal(sent.hex())
-    return sql.SQL(codec.text(sent)) if isinstance(codec, Numeric) else literal(sent if kind in NUMBERS else codec.text(sent))
+    return (
+        sql.SQL(codec.text(sent))
+        if isinstance(codec, Numeric)
+        else literal(sent if kind in NUMBERS else codec.text(sent))
+    )

@@ -42,9 +42,7 @@ class Term:
         """Name the piece for people."""
         if self.column is not None:
             return f"{self.column.source}, which is {self.column.type_sql} in PostgreSQL,"
-        return (
-            f"the constant {self.literal!r}" if self.literal is not None else f"a value of kind {self.kind}"
-        )
+        return f"the constant {self.literal!r}" if self.literal is not None else f"a value of kind {self.kind}"
 
 
 def column_term(column: ColumnPlan, collation: str = "BINARY") -> Term:
