@@ -10,7 +10,8 @@ FROM cdcsync.tables WHERE source_id = %(source_id)s ORDER BY number;
 
 -- name: take
 -- Become the owner, whoever it was: the old one sees its next compare-and-set fail.
-UPDATE cdcsync.checkpoint SET owner = %(owner)s, role = %(role)s WHERE source_id = %(source_id)s;
+UPDATE cdcsync.checkpoint SET owner = %(owner)s, role = %(role)s
+WHERE source_id = %(source_id)s AND state <> 'cut_over';
 
 -- name: release
 UPDATE cdcsync.checkpoint SET owner = NULL, role = NULL
@@ -23,10 +24,12 @@ SELECT cdcsync.advance(%(source_id)s, %(epoch)s, %(from_seq)s, %(owner)s, %(seq)
 -- name: hold
 -- Lock the checkpoint for a transaction that moves rows but not the position; no row: somebody else has it.
 SELECT 1 FROM cdcsync.checkpoint
-WHERE source_id = %(source_id)s AND epoch = %(epoch)s AND seq = %(from_seq)s AND owner = %(owner)s FOR UPDATE;
+WHERE source_id = %(source_id)s AND epoch = %(epoch)s AND seq = %(from_seq)s AND owner = %(owner)s
+  AND state <> 'cut_over' FOR UPDATE;
 
 -- name: set_state
-UPDATE cdcsync.checkpoint SET state = %(state)s WHERE source_id = %(source_id)s AND owner = %(owner)s;
+UPDATE cdcsync.checkpoint SET state = %(state)s
+WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
 
 -- name: progress
 UPDATE cdcsync.tables

@@ -75,7 +75,8 @@ CREATE OR REPLACE VIEW cdcsync.status AS
     FROM cdcsync.checkpoint AS c LEFT JOIN cdcsync.daemon AS d USING (source_id);
 
 -- Move the checkpoint, or fail: a compare-and-set in the transaction of the rows is what makes their effect happen
--- exactly once. It raises instead of returning, so that it can stand first in a pipeline.
+-- exactly once. It raises instead of returning, so that it can stand first in a pipeline. After the handover
+-- nothing moves it any more: no late daemon writes to a table that the application has taken over.
 CREATE OR REPLACE FUNCTION cdcsync.advance(
     which uuid, in_epoch text, from_seq bigint, mine uuid,
     to_seq bigint, to_anchor_at double precision, to_anchor_key text, to_state text,
@@ -86,7 +87,7 @@ BEGIN
     SET seq = to_seq, anchor_at = to_anchor_at, anchor_key = to_anchor_key, state = to_state,
         consistent_seq = coalesce(to_consistent, consistent_seq),
         entries_per_second = coalesce(rate, entries_per_second)
-    WHERE source_id = which AND epoch = in_epoch AND seq = from_seq AND owner = mine;
+    WHERE source_id = which AND epoch = in_epoch AND seq = from_seq AND owner = mine AND state <> 'cut_over';
     IF NOT FOUND THEN
         RAISE EXCEPTION 'the checkpoint was moved or taken by another process' USING ERRCODE = 'CDC01';
     END IF;

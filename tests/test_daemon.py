@@ -181,7 +181,7 @@ def test_daemon_started_right_after_a_kill_waits_for_the_dead_ones_session(
 def test_every_line_of_the_log_is_one_event_in_either_format(
     cli: Cli, source: Path, start_writer: Callable[..., Running]
 ) -> None:
-    """stderr holds log events only: as text with time and level, or as JSON for journald."""
+    """Stderr holds log events only: as text with time and level, or as JSON for journald."""
     writer = start_writer()
     cli("install")
     assert source.exists()

@@ -514,7 +514,7 @@ def sample() -> tuple[sqlite3.Connection, TablePlan, Scope]:
     """Return rows of many kinds in SQLite, and the plan of their table."""
     source = sqlite3.connect(":memory:")
     source.execute(SAMPLE)
-    source.executemany(f"INSERT INTO s VALUES (NULL{', ?' * 17})", ROWS)  # noqa: S608  marks only
+    source.executemany(f"INSERT INTO s VALUES (NULL{', ?' * 17})", ROWS)
     plan = table_plans(read_schema(source), mapping({"s": {"columns": SAMPLE_TYPES}}), {})[0]
     collations = {d.column or "": d.text for d in declarations(SAMPLE) if d.kind == "collate"}
     return source, plan, Scope(plan, collations)
@@ -535,11 +535,11 @@ def test_conditions_mean_the_same(postgres: psycopg.Connection) -> None:
     postgres.execute(sql.SQL(target_ddl(read_schema(source), [plan], "app")[0][0].sql))
     values = ", ".join(f"%s::{column.type_sql}" for column in plan.columns)
     for row in source.execute("SELECT * FROM s").fetchall():
-        postgres.execute(f"INSERT INTO s VALUES ({values})", arrived(plan, row))  # noqa: S608  types only
+        postgres.execute(f"INSERT INTO s VALUES ({values})", arrived(plan, row))
     for text in ALIKE.strip().splitlines():
         there = [
             None if v is None else bool(v)
-            for (v,) in source.execute(f"SELECT ({text}\n) + 0 FROM s ORDER BY k")  # noqa: S608  ours
+            for (v,) in source.execute(f"SELECT ({text}\n) + 0 FROM s ORDER BY k")
         ]
         query = sql.SQL("SELECT {} FROM s ORDER BY k").format(condition(text, scope))
         assert (text, [value for (value,) in postgres.execute(query)]) == (text, there)
@@ -644,7 +644,7 @@ def test_nocase_stays_unique_for_ascii_only(postgres: psycopg.Connection) -> Non
         for execute_on in (source.execute, postgres.execute):
             mark = "?, ?, ?" if execute_on == source.execute else "%s, %s, %s"
             try:
-                execute_on(f"INSERT INTO t VALUES ({mark})", row)  # noqa: S608  marks only
+                execute_on(f"INSERT INTO t VALUES ({mark})", row)
                 taken.append(True)
             except (sqlite3.IntegrityError, psycopg.errors.UniqueViolation):
                 taken.append(False)

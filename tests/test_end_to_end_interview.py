@@ -15,7 +15,6 @@ from support.compare import assert_same
 from support.services import LoadOf, Service, environment_of
 from support.waiting import wait_until
 
-
 if TYPE_CHECKING:
     from support.cli import Cli
     from support.postgres import Database

@@ -41,7 +41,7 @@ def _command(
         outcome = OwnFile(stage, screen, loaded).play() if own else Scenario(stage, screen).play(messages, seconds)
         _report(outcome, screen, json=json)
         if keep:
-            screen.verdict(f"Kept: {stage.directory} (cd there for cdcsync status or psql)")
+            screen.verdict(f"Kept: {stage.directory}" + ("" if own else " (cd there: cdcsync status, cdcsync psql)"))
     return 1 if outcome.faults else 0
 
 

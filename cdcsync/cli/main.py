@@ -61,7 +61,11 @@ def _run() -> int:
     try:
         return int(app(uninstall.spell_out(sys.argv[1:]), standalone_mode=False) or 0)
     except (CdcsyncError, typer.TyperException) as error:
-        return _fail(str(error) if isinstance(error, CdcsyncError) else error.format_message(), error.exit_code)
+        message = str(error) if isinstance(error, CdcsyncError) else error.format_message()
+        if sys.argv[1:2] == ["lag"]:
+            # Nagios takes 2 for critical: what cannot be answered is unknown.
+            return lag.unknown(message, json="--json" in sys.argv)
+        return _fail(message, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
     except psycopg.Error as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -124,6 +126,11 @@ class Target:
         self._stopping.set()
         with suppress(psycopg.Error):
             self.connection.cancel_safe(timeout=1)
+
+    def cut(self) -> None:
+        """End the connection under whoever waits on it, from another thread; the wait fails at once."""
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self.connection.fileno())) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
 
     def _translated(self, error: psycopg.Error) -> Exception | None:
         if error.sqlstate == LOST_CHECKPOINT:

@@ -58,6 +58,9 @@ class Chores:
 
     def close(self) -> None:
         """End all chores and their connection."""
+        # A heartbeat may hang on a server that does not answer.
+        if self._target is not None:
+            self._target.cut()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
         if self._target is not None:

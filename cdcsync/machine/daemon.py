@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -27,8 +28,14 @@ from cdcsync.words.errors import (
     StopRequestedError,
 )
 
-STOP_SECONDS = 0.3
+CANCEL_SECONDS = 0.3
 """A statement that has not ended by itself this long after SIGTERM is cancelled."""
+
+CUT_SECONDS = 0.5
+"""A connection on which even the cancellation goes unanswered is cut."""
+
+LEAVE_SECONDS = 0.8
+"""A server that does not answer even that is not waited for: every moment is safe to die in."""
 
 
 class SourceReplacedError(Exception):
@@ -42,18 +49,20 @@ class Daemon:
         """Prepare; nothing is opened before `run` or `run_once`."""
         self._context = context
         self._stop = threading.Event()
+        self._ended = threading.Event()
         self._wakeup: Wakeup | None = None
         self._session: Session | None = None
         self._chores: Chores | None = None
 
     def stop(self) -> None:
-        """Ask it to end after the transaction at hand, or to cancel that one if it takes long."""
+        """Ask it to end after the transaction at hand; cancel that one if it takes long, and leave if it hangs."""
         self._stop.set()
         if self._wakeup is not None:
             self._wakeup.wake()
-        timer = threading.Timer(STOP_SECONDS, self._cancel)
-        timer.daemon = True
-        timer.start()
+        for seconds, act in ((CANCEL_SECONDS, self._cancel), (CUT_SECONDS, self._cut), (LEAVE_SECONDS, self._leave)):
+            timer = threading.Timer(seconds, act)
+            timer.daemon = True
+            timer.start()
 
     def run(self) -> None:
         """Stream until stopped or cut over; lost connections are retried for ever.
@@ -61,6 +70,12 @@ class Daemon:
         Raises RefusedError where another daemon runs, TargetError if PostgreSQL was never reached, and
         PermanentStopError for what a restart cannot mend, which it also records as the state.
         """
+        try:
+            self._run()
+        finally:
+            self._ended.set()
+
+    def _run(self) -> None:
         backoff = Backoff()
         while not self._stop.is_set():
             try:
@@ -81,7 +96,16 @@ class Daemon:
 
     def run_once(self) -> BringUpReport:
         """Copy, catch up, copy tables without a key, and return."""
+        try:
+            return self._run_once()
+        finally:
+            self._ended.set()
+
+    def _run_once(self) -> BringUpReport:
         with self._working() as session:
+            if session.checkpoint.state == "cut_over":
+                logger.info("cut over: nothing left to do")
+                return BringUpReport()
             sync = Sync(session)
             report = bring_up(session, sync, self._watch)
             copy_stale(session)
@@ -190,6 +214,16 @@ class Daemon:
         if session is not None:
             session.target.stop_soon()
             session.source.stop_soon()
+
+    def _cut(self) -> None:
+        session = self._session
+        if session is not None:
+            session.target.cut()
+
+    def _leave(self) -> None:
+        if not self._ended.is_set():
+            logger.warning("PostgreSQL does not answer: leaving without a goodbye")
+            os._exit(0)
 
     @staticmethod
     def _record_stop(session: Session, error: PermanentStopError) -> None:

@@ -30,7 +30,7 @@ class Result:
     err: str
 
     @property
-    def json(self) -> Any:  # noqa: ANN401  whatever the verb prints
+    def json(self) -> Any:
         """What it printed, as JSON."""
         assert self.out, f"exit {self.code}, nothing on stdout: {self.err}"
         return json.loads(self.out)

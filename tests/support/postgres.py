@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+
 from support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Server:
     def __init__(self, kind: str, *, durable: bool = False) -> None:
         """Create the data directory and start."""
         self.bin_dir = installations()[kind]
-        self.home = Path(tempfile.mkdtemp(prefix="cdcsync-test-", dir="/tmp"))  # noqa: S108  socket paths are short
+        self.home = Path(tempfile.mkdtemp(prefix="cdcsync-test-", dir="/tmp"))
         self.port = _free_port()
         self._fsync = "on" if durable else "off"
         self._process: subprocess.Popen[bytes] | None = None
@@ -194,7 +195,7 @@ class Database:
         with self.connect() as connection:
             return connection.execute(query.encode(), parameters or None).fetchall()
 
-    def value(self, query: str, *parameters: object) -> Any:  # noqa: ANN401  whatever the query gives
+    def value(self, query: str, *parameters: object) -> Any:
         """Return the first column of the first row."""
         return self.rows(query, *parameters)[0][0]
 

@@ -38,7 +38,7 @@ MOMENT = "2025-03-04T05:06:07.890123Z"
 
 def create(path: Path, customers: int = 200, journal: str = "wal") -> Path:
     """Make the database with its history."""
-    random = Random(1)  # noqa: S311  sample data
+    random = Random(1)
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = " + journal)
         db.executescript(SCHEMA)
@@ -71,7 +71,7 @@ class Writer:
 
     def __init__(self, db: sqlite3.Connection, seed: int) -> None:
         """Write through this connection."""
-        self._db, self._random, self._seed = db, Random(seed), seed  # noqa: S311
+        self._db, self._random, self._seed = db, Random(seed), seed
         self._number = 0
         self._kinds = (
             *(self._add, self._add, self._add, self._change, self._change, self._order, self._order, self._price),

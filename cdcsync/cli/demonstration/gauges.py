@@ -13,7 +13,9 @@ Status = dict[str, Any]
 
 def copying(found: Status) -> View:
     """Show how far the copy of each table is."""
-    bars = tuple(Bar(table["name"], table["rows_copied"], table["rows_total"]) for table in found["tables"] or [])
+    if found["state"] in {None, "installed"}:
+        return View("starting")
+    bars = tuple(Bar(table["name"], table["rows_copied"], table["rows_total"]) for table in found["tables"])
     done, total = sum(bar.done for bar in bars), sum(bar.total or 0 for bar in bars)
     return View(f"{found['state']}: {done:,} of {total:,} rows copied", bars)
 
@@ -53,4 +55,4 @@ def percentile(values: Sequence[float], share: float) -> float | None:
 
 def size(count: int) -> str:
     """Return a number of bytes for people."""
-    return f"{count / 2**20:,.1f} MiB"
+    return f"{count / 2**20:,.1f} MiB" if count >= 2**20 else f"{count / 2**10:,.0f} KiB"

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP as exceptions of the main thread, but never at a moment that would leave something behind."""
+"""Ctrl-C, SIGTERM and SIGHUP as exceptions, but never at a moment that would leave something behind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -21,7 +21,7 @@ class Interrupts:
         self._arrived: int | None = None
         self._raised = False
 
-    def __enter__(self) -> Interrupts:
+    def __enter__(self) -> Self:
         """Listen to the signals; one that is ignored stays so, as under nohup."""
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:

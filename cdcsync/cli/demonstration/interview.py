@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -33,7 +34,7 @@ class Service:
         answer = connection.getresponse()
         body = answer.read().decode(errors="replace")
         connection.close()
-        if answer.status >= 300:
+        if answer.status != HTTPStatus.OK:
             message = f"POST {path} answered {answer.status}: {body}"
             raise StepFailedError(message)
 

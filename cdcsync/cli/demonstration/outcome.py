@@ -76,7 +76,7 @@ class MoveOutcome(Outcome):
             ("", "from COMMIT acknowledged in SQLite to visible in PostgreSQL"),
             ("write pause", f"{self.pause_seconds:.2f} s: {parts}"),
             ("switch", f"{self.switch_seconds:.2f} s until PostgreSQL acknowledged a write"),
-            ("longest wait", f"{self._longest_wait:.2f} s for one client's write; {self.clients['failed']} writes failed"),
+            ("longest wait", f"{self._longest_wait:.2f} s for a client's write; {self.clients['failed']} failed"),
         ]
 
     @property
@@ -88,4 +88,62 @@ class MoveOutcome(Outcome):
 
     @property
     def _longest_wait(self) -> float:
-        return round(self.clients["latency_max_ms"] / 1000, 3)
+        return round(float(self.clients["latency_max_ms"]) / 1000, 3)
+
+
+@dataclass(slots=True)
+class OwnFileOutcome(Outcome):
+    """Figures of a copy of the user's file; `write_ms` are medians without and with the triggers."""
+
+    equal: bool = False
+    copy_seconds: float = 0.0
+    tables: list[dict[str, Any]] = field(default_factory=list)
+    write_ms: tuple[float, float] | None = None
+
+    @property
+    def rate(self) -> str:
+        """Rows a second of the copy."""
+        return f"{self.rows / self.copy_seconds:,.0f} rows a second" if self.copy_seconds else "at once"
+
+    def as_json(self) -> dict[str, object]:
+        """Return what `--json` prints."""
+        without, with_triggers = self.write_ms or (None, None)
+        return {
+            **Outcome.as_json(self),
+            "equal": self.equal,
+            "copy_seconds": self.copy_seconds,
+            "write_ms_without_triggers": without,
+            "write_ms_with_triggers": with_triggers,
+            "tables": self.tables,
+        }
+
+    def table(self) -> Rows:
+        """Return names and values for people."""
+        rows = [(table["name"], _compared(table)) for table in self.tables]
+        rows += [
+            ("", ""),
+            ("rows", f"{self.rows:,}, copied in {self.copy_seconds:.1f} s: {self.rate}"),
+            ("latency", f"{gauges.latency(self.latencies_ms)} ({len(self.latencies_ms)} samples)"),
+            ("", "from COMMIT in SQLite to visible in PostgreSQL"),
+        ]
+        if self.write_ms is not None:
+            without, with_triggers = self.write_ms
+            value = f"{with_triggers:.3f} ms with the triggers, {without:.3f} ms without"
+            rows.append(("one-row write", value))
+        return rows
+
+    @property
+    def verdict(self) -> str:
+        """The last line."""
+        if self.faults:
+            return f"{len(self.faults)} things are wrong"
+        left_out = sum(table["skipped"] is not None for table in self.tables)
+        of_what = f"{len(self.tables) - left_out} tables" if left_out else "the copy"
+        return f"Every row of {of_what} is in PostgreSQL as it is in SQLite."
+
+
+def _compared(table: dict[str, Any]) -> str:
+    if table["skipped"] is not None:
+        return f"not compared: {table['skipped']}"
+    differences = table["differences"]
+    return f"{table['rows_source']:,} rows, " + ("equal" if not differences else f"{differences} DIFFERENT")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,6 +18,7 @@ TERMINAL_SECONDS = 0.25
 PLAIN_SECONDS = 1.0
 INDENT = 9
 BAR_WIDTH = 28
+LINE_WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Screen:
         self._began = time.monotonic()
         self._shown = 0.0
 
-    def __enter__(self) -> Screen:
+    def __enter__(self) -> Self:
         """Begin the picture."""
         if self._live is not None:
             self._live.start()
@@ -79,7 +81,9 @@ class Screen:
 
     def detail(self, text: str) -> None:
         """Print what came of it."""
-        self._print(Text(" " * INDENT).append(text, style="green"))
+        shown = Text(text, style="green")
+        shown.truncate(LINE_WIDTH, overflow="ellipsis")
+        self._print(Text(" " * INDENT).append_text(shown))
 
     def figures(self, rows: list[tuple[str, str]]) -> None:
         """Print names and values in two columns."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 import psycopg
 
@@ -80,9 +81,8 @@ class Scenario:
         daemon = self._stage.verb("run")
         began: float | None = None
         while (found := status(self._stage.context))["state"] != "streaming":
-            now = found
             self._count()
-            self._screen.show(lambda: gauges.copying(now))
+            self._screen.show(partial(gauges.copying, found))
             began = began or (time.monotonic() if found["state"] == "copying" else None)
             time.sleep(LOOK_SECONDS)
         seconds = time.monotonic() - (began or time.monotonic())

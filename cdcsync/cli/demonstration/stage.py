@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import psycopg
 
@@ -36,15 +37,15 @@ class Stage:
         self._interrupts = Interrupts()
         self._children: list[Child] = []
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Self:
         """Make the directory."""
         self._stack.enter_context(self._interrupts)
         with self._interrupts.held():
             # Not in the way of a socket's longest path, and without links in it.
             self.directory = Path(tempfile.mkdtemp(prefix="cdcsync-demo-")).resolve()
             self._stack.callback(self._remove)
-        self.source = self.directory / self._name
-        self.context = Context(Settings(source=self.source, target=EMBEDDED, state_dir=self.directory / STATE_DIR))
+        self.source, self.state_dir = self.directory / self._name, self.directory / STATE_DIR
+        self.context = Context(Settings(source=self.source, target=EMBEDDED, state_dir=self.state_dir))
         self._stack.enter_context(self.context)
         self.environment = plain_environment()
         return self
