@@ -13,8 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
+from psycopg import sql
 from support.postgres import PASSWORD
 
 if TYPE_CHECKING:
@@ -217,8 +217,10 @@ def test_postgres_out_of_reach_leaves_the_source_as_it_was_at_install(cli: Cli, 
 IN_THE_WAY = {
     "other columns": ("CREATE TABLE prices (name text PRIMARY KEY)", "prices"),
     "a row in it": (
-        "CREATE TABLE prices (product text NOT NULL, day bigint NOT NULL, price bigint, UNIQUE (product, day));"
-        "INSERT INTO prices VALUES ('x', 1, 1)",
+        """
+        CREATE TABLE prices (product text NOT NULL, day bigint NOT NULL, price bigint, UNIQUE (product, day));
+        INSERT INTO prices VALUES ('x', 1, 1)
+        """,
         "prices",
     ),
     "a view": ("CREATE VIEW prices AS SELECT 1 AS product", "prices"),
@@ -247,7 +249,7 @@ FAULTY_SETTINGS = {
     "unknown setting of a column": ('[tables.customers.columns]\nname = { typ = "text" }', "typ"),
     "unknown hook": ('[hooks]\nafter_fence = "true"', "after_fence"),
     "bad value": ("poll_seconds = -1", "poll_seconds"),
-    "bad format of a time": ('[tables.customers.columns]\ncreated = { type = "timestamptz", format = "unix" }', "format"),
+    "bad format of a time": ('[tables.customers.columns]\ncreated = { format = "unix" }', "format"),
     "reserved": ('http = ":8080"', "http"),
     "no TOML": ("source = app.db =", "TOML"),
 }
@@ -337,12 +339,13 @@ def test_no_source_named_is_a_usage_error(cli: Cli) -> None:
 
 def test_role_without_rights_is_refused_with_the_grant_it_needs(cli: Cli, database: Database, source: Path) -> None:
     """A role that may not create a schema is told the GRANT; neither side is changed."""
+    on_database = sql.SQL("ON DATABASE {}").format(sql.Identifier(database.name)).as_string()
     with database.server.admin(database.name) as admin:
-        admin.execute(psycopg.sql.SQL("REVOKE CREATE ON DATABASE {} FROM mover").format(psycopg.sql.Identifier(database.name)))
+        admin.execute(f"REVOKE CREATE {on_database} FROM mover".encode())
     _refuses(cli, ("install",), source, REFUSED, "GRANT CREATE ON DATABASE")
     with database.server.admin(database.name) as admin:
         admin.execute("REVOKE CREATE ON SCHEMA public FROM mover")
-        admin.execute(psycopg.sql.SQL("GRANT CREATE ON DATABASE {} TO mover").format(psycopg.sql.Identifier(database.name)))
+        admin.execute(f"GRANT CREATE {on_database} TO mover".encode())
     _refuses(cli, ("install",), source, REFUSED, "GRANT")
 
 

@@ -212,7 +212,8 @@ def test_question_that_postgres_cannot_answer_is_unknown(cli: Cli, source: Path,
 
 def test_lag_of_an_unusable_or_uninstalled_source_is_unknown(cli: Cli, source: Path) -> None:
     """A missing file, a faulty option or setting, and a source that is not installed are all exit 3, one line."""
-    for arguments in ((), ("--source", "missing.db"), ("--pol-seconds", "1"), ("--poll-seconds", "x"), ("--config", "no")):
+    mistakes = (("--source", "missing.db"), ("--pol-seconds", "1"), ("--poll-seconds", "x"), ("--config", "no"))
+    for arguments in ((), *mistakes):
         result = cli("lag", *arguments, expect=3)
         assert len((result.out + result.err).splitlines()) == 1, result
     assert source.exists()

@@ -77,8 +77,7 @@ def test_snapshot_continues_where_a_killed_daemon_left_it(
     seen = database.rows(progress)
     for _ in range(4):
         daemon = cli.start("run")
-        copied = sum(row[2] for row in seen)
-        wait_until(lambda: _copied(database) > copied or not daemon.is_running(), "one more commit of the copy")
+        _wait_for_a_commit(database, daemon, sum(row[2] for row in seen))
         daemon.kill()
         now = database.rows(progress)
         for (name, start, rows), (_, start_now, rows_now) in zip(seen, now, strict=True):
@@ -90,8 +89,9 @@ def test_snapshot_continues_where_a_killed_daemon_left_it(
     _assert_equal(cli, source, database)
 
 
-def _copied(database: Database) -> int:
-    return int(database.value("SELECT sum(rows_copied) FROM cdcsync.tables"))
+def _wait_for_a_commit(database: Database, daemon: Running, before: int) -> None:
+    query = "SELECT sum(rows_copied) FROM cdcsync.tables"
+    wait_until(lambda: database.value(query) > before or not daemon.is_running(), "one more commit of the copy")
 
 
 def test_postgres_killed_under_load_is_caught_up_after_its_recovery(

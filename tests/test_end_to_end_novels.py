@@ -41,7 +41,9 @@ ROWS_ASKED = 30
 STORED = {
     "novel": "SELECT ARRAY[id], title FROM novels",
     "reading": "SELECT ARRAY[novel_id, reader], ARRAY[chapter_id, position::text] FROM progress",
-    "generation": "SELECT ARRAY[chapter_id, stage], ARRAY[status, completed::text, total::text] FROM generation_progress",
+    "generation": """
+        SELECT ARRAY[chapter_id, stage], ARRAY[status, completed::text, total::text] FROM generation_progress
+    """,
     "paragraphs": "SELECT ARRAY[id], text FROM paragraphs",
     "audio": "SELECT ARRAY[paragraph_id, voice], file_id FROM audio_cache",
 }

@@ -6,6 +6,7 @@ import hashlib
 import os
 import pwd
 import shutil
+import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,7 +82,7 @@ def test_no_verb_but_install_changes_a_byte_of_the_source(cli: Cli, source: Path
 def test_every_verb_but_install_works_where_the_kernel_forbids_writing(
     cli: Cli, database: Database, source: Path, journal: str
 ) -> None:
-    """With files and directory that may only be read, the whole move but `install` goes through."""
+    """With files that may only be read, the whole move but `install` goes through."""
     _recreate(source, journal)
     with closing(shop.open_as_application(source)) as application:
         cli("install")
@@ -92,6 +93,8 @@ def test_every_verb_but_install_works_where_the_kernel_forbids_writing(
             if os.geteuid() == 0:
                 os.chown(file, pwd.getpwnam("nobody").pw_uid, -1)
         try:
+            probe = subprocess.run([*MORTAL, "sh", "-c", ': >>"$0"', source], capture_output=True, check=False)
+            assert probe.returncode, "the source could be written to: the test would prove nothing"
             for verb in READING_VERBS:
                 cli(*verb, expect=1 if verb == ("lag",) else 0, prefix=MORTAL)
         finally:

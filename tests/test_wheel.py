@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PACKED = ("triggers", "sql", "examples/interview")
+KEPT = {".sql", ".md", ".py", ".toml", ".example"}
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,8 @@ def test_wheel_holds_triggers_sql_and_the_example_and_nothing_else(wheel: Path) 
     with zipfile.ZipFile(wheel) as packed:
         names = set(packed.namelist())
     for folder in PACKED:
-        files = [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-        expected = {f"cdcsync/{path.relative_to(ROOT).as_posix()}" for path in files if path.suffix not in {".db", ".jsonl"}}
+        files = [path for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix in KEPT]
+        expected = {f"cdcsync/{path.relative_to(ROOT).as_posix()}" for path in files}
         assert expected
         assert expected <= names
     assert "cdcsync/examples/interview/.env.example" in names

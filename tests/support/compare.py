@@ -45,9 +45,9 @@ FROM_POSTGRES: dict[str, Callable[[Any], object]] = {"jsonb": _json}
 
 def tables_of(source: Path) -> list[str]:
     """Return the application's tables."""
-    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_cdc%' ESCAPE '\\'"
     with closing(sqlite3.connect(source)) as db:
-        return [name for (name,) in db.execute(query)]
+        names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return [name for name in names if not name.startswith(("sqlite_", "_cdcsync_"))]
 
 
 def assert_same(source: Path, database: Database, tables: Iterable[str] | None = None) -> dict[str, int]:
@@ -63,7 +63,10 @@ def assert_same(source: Path, database: Database, tables: Iterable[str] | None =
 
 
 def _columns(database: Database, table: str) -> dict[str, str]:
-    query = "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s"
+    query = """
+        SELECT column_name, data_type FROM information_schema.columns
+        WHERE table_schema = 'public' AND table_name = %s
+    """
     return dict(sorted(database.rows(query, table)))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import urllib.error
-import urllib.request
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,11 +35,11 @@ class Service:
 
     def get(self, path: str) -> tuple[int, Any]:
         """Return status and JSON of one GET."""
-        return self._ask(urllib.request.Request(self.url + path))
+        return self._ask("GET", path)
 
     def post(self, path: str) -> tuple[int, Any]:
         """Return status and JSON of one POST without a body."""
-        return self._ask(urllib.request.Request(self.url + path, method="POST"))
+        return self._ask("POST", path)
 
     def get_all(self, paths: Iterable[str]) -> dict[str, tuple[int, Any]]:
         """Return the answers to many GETs by path."""
@@ -49,14 +50,11 @@ class Service:
         assert self.running.terminate() == 0
         assert self.running.err == "", f"the service logged: {self.running.err[:2000]}"
 
-    @staticmethod
-    def _ask(request: urllib.request.Request) -> tuple[int, Any]:
-        try:
-            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
+    def _ask(self, method: str, path: str) -> tuple[int, Any]:
+        with closing(HTTPConnection(urlsplit(self.url).netloc, timeout=REQUEST_SECONDS)) as connection:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
 
 
 class LoadOf:

@@ -120,8 +120,8 @@ class Writer:
 
     def _rename_order(self) -> None:
         """Change a primary key."""
-        statement = "UPDATE orders SET id = ? WHERE id = (SELECT id FROM orders WHERE id NOT IN (SELECT order_id FROM lines) LIMIT 1)"
-        self._db.execute(statement, (f"renamed-{self._seed}-{self._number}",))
+        without_lines = "SELECT id FROM orders WHERE id NOT IN (SELECT order_id FROM lines) LIMIT 1"
+        self._db.execute(f"UPDATE orders SET id = ? WHERE id = ({without_lines})", (f"renamed-{self._seed}-{self._number}",))
         self._db.execute("DELETE FROM lines WHERE order_id = (SELECT min(id) FROM orders)")
 
     def _many(self) -> None:
@@ -160,7 +160,8 @@ def main() -> int:
     commits, due = 0, time.monotonic()
     with closing(open_as_application(options.file)) as db:
         writer = Writer(db, options.seed)
-        print("writing", flush=True)
+        sys.stdout.write("writing\n")
+        sys.stdout.flush()
         while not stopped and commits < options.commits:
             try:
                 writer.transaction()
@@ -169,7 +170,7 @@ def main() -> int:
                 errors.append(str(error))
             due = max(due + 1 / options.rate, time.monotonic() - 0.1)
             time.sleep(max(0.0, due - time.monotonic()))
-    print(json.dumps({"commits": commits, "errors": errors[:20]}))
+    sys.stdout.write(json.dumps({"commits": commits, "errors": errors[:20]}) + "\n")
     return 0
 
 

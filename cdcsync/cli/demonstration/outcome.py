@@ -51,6 +51,7 @@ class MoveOutcome(Outcome):
     history_rows: int = 0
     pause_seconds: float = 0.0
     switch_seconds: float = 0.0
+    switched_at: str = ""
     pause_parts: dict[str, float] = field(default_factory=dict)
     clients: dict[str, Any] = field(default_factory=dict)
 
@@ -61,22 +62,24 @@ class MoveOutcome(Outcome):
             **Outcome.as_json(self),
             "pause_seconds": round(self.pause_seconds, 3),
             "switch_seconds": round(self.switch_seconds, 3),
+            "switched_at": self.switched_at,
             "longest_wait_seconds": self._longest_wait,
             "writes_failed": self.clients.get("failed"),
         }
 
     def table(self) -> Rows:
         """Return names and values for people."""
-        parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in self.pause_parts.items())
         return [
             ("rows", f"{self.rows:,} in PostgreSQL, {self.history_rows:,} of them history"),
             ("commits acknowledged", f"{self.commits_acknowledged:,}"),
             ("commits found", f"{self.commits_found:,} in PostgreSQL, by id and text"),
             ("latency", f"{gauges.latency(self.latencies_ms)} ({len(self.latencies_ms)} samples)"),
-            ("", "from COMMIT acknowledged in SQLite to visible in PostgreSQL"),
-            ("write pause", f"{self.pause_seconds:.2f} s: {parts}"),
+            ("", "from the acknowledged COMMIT in SQLite to visible in PostgreSQL"),
+            ("write pause", f"{self.pause_seconds:.2f} s"),
+            *[("", f"  {seconds:.2f} {what}") for what, seconds in self.pause_parts.items()],
             ("switch", f"{self.switch_seconds:.2f} s until PostgreSQL acknowledged a write"),
-            ("longest wait", f"{self._longest_wait:.2f} s for a client's write; {self.clients['failed']} failed"),
+            ("longest wait", f"{self._longest_wait:.2f} s, for a client's write in the pause"),
+            ("writes failed", f"{self.clients['failed']}"),
         ]
 
     @property

@@ -58,6 +58,7 @@ class OwnFile:
 
     def _make_a_copy(self) -> None:
         refuse_unusable(self._original)
+        self._screen.title(f"A copy of {self._original} moves to a private PostgreSQL; the file itself is only read.")
         size, free = self._original.stat().st_size, shutil.disk_usage(self._stage.directory).free
         if free < ROOM * size:
             message = (
@@ -65,7 +66,7 @@ class OwnFile:
                 f"{gauges.size(free)} are free: set TMPDIR to another directory"
             )
             raise RefusedError(message)
-        self._screen.step(f"a copy of {self._original}; a private PostgreSQL. The file itself is only read")
+        self._screen.step("a private PostgreSQL, and the copy")
         self._server = self._stage.server()
         back_up(self._original, self._stage.source)
         self._screen.detail(gauges.size(self._stage.source.stat().st_size))

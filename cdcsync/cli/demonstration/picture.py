@@ -61,15 +61,11 @@ class Screen:
         if self._live is not None:
             self._live.stop()
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the beginning."""
-        return time.monotonic() - self._began
-
     def title(self, text: str) -> None:
         """Print what this is about."""
         self._print(Text(text, style="bold"))
         self._print(Text(""))
+        self._began = time.monotonic()
 
     def step(self, text: str) -> None:
         """Print what begins now, with the time."""
@@ -83,14 +79,14 @@ class Screen:
         """Print what came of it."""
         shown = Text(text, style="green")
         shown.truncate(LINE_WIDTH, overflow="ellipsis")
-        self._print(Text(" " * INDENT).append_text(shown))
+        self._print(Text.assemble(" " * INDENT, shown))
 
     def figures(self, rows: list[tuple[str, str]]) -> None:
         """Print names and values in two columns."""
         width = max(len(name) for name, _ in rows)
         self._print(Text(""))
         for name, value in rows:
-            self._print(Text(name.ljust(width + 2), style="bold").append(value, style="not bold"))
+            self._print(Text.assemble((name.ljust(width + 2), "dim"), value))
         self._print(Text(""))
 
     def verdict(self, text: str) -> None:
@@ -116,7 +112,8 @@ class Screen:
             self._live.update(Text(""), refresh=True)
 
     def _timed(self, text: Text) -> None:
-        self._print(Text(f"{self.elapsed:5.1f} s  ", style="dim").append_text(text))
+        elapsed = time.monotonic() - self._began
+        self._print(Text.assemble((f"{elapsed:5.1f} s  ", "dim"), text))
 
     def _print(self, text: Text) -> None:
         self._console.print(text)
@@ -125,8 +122,10 @@ class Screen:
 def _drawn(view: View) -> RenderableType:
     bars = Table.grid(padding=(0, 2))
     for bar in view.bars:
-        share = ProgressBar(total=bar.total or 1, completed=bar.done, width=BAR_WIDTH)
-        bars.add_row(bar.name, share, f"{bar.done:,}" + ("" if bar.total is None else f" of {bar.total:,} rows"))
+        # Rows that come while the copy is under way are in it too.
+        total = None if bar.total is None else max(bar.total, bar.done)
+        share = ProgressBar(total=total or 1, completed=bar.done, width=BAR_WIDTH)
+        bars.add_row(bar.name, share, "waits" if total is None else f"{bar.done:,} of {total:,} rows")
     facts = Table.grid(padding=(0, 2))
     for name, value in view.facts:
         facts.add_row(Text(name, style="dim"), value)

@@ -60,6 +60,7 @@ class Scenario:
         return self._outcome
 
     def _an_application_on_sqlite(self, messages: int) -> tuple[Service, Child]:
+        self._screen.title("A service moves from SQLite to PostgreSQL while its clients go on writing.")
         self._screen.step(f"a SQLite database with a history of {messages:,} messages; a private PostgreSQL")
         history = self._app.make_history(messages)
         self._server = self._stage.server()
@@ -94,6 +95,9 @@ class Scenario:
     def _stream(self, service: Service, seconds: float) -> Child:
         probe = self._app.start_probe(service, self._server)
         self._for(seconds, self._watch_streaming)
+        self._screen.clear()
+        commits = self._app.commits
+        self._screen.detail(f"{commits.rate:.0f} commits a second, latency {gauges.latency(self._app.latencies)}")
         return probe
 
     def _verify_while_it_writes(self) -> None:
@@ -127,9 +131,9 @@ class Scenario:
         self._outcome.pause_seconds = handed_over - paused
         self._outcome.switch_seconds = switched - handed_over
         self._outcome.pause_parts = {
-            "the service stops its writes": silent - paused,
-            "cdcsync drain starts and ends": handed_over - silent - drained,
-            "and works": drained,
+            "the service ends its writes in flight": silent - paused,
+            "cdcsync drain starts, and ends": handed_over - silent - drained,
+            "drains, watches that it stays quiet, hands over": drained,
         }
         return _utc(handed_over)
 
@@ -151,12 +155,12 @@ class Scenario:
         self._screen.clear()
         clients.tell_to_stop()
         self._outcome.clients = json.loads(clients.succeed())
-        self._screen.detail(f"{self._outcome.clients['failed']} writes failed for good")
         code = daemon.wait_at_most(PATIENCE_SECONDS)
         if code != 0:
             ended = "has not ended" if code is None else f"ended with exit code {code}"
             self._outcome.faults.append(f"the daemon {ended} after the handover: {daemon.last_line}")
-        self._screen.detail("cdcsync run has ended by itself")
+        else:
+            self._screen.detail("cdcsync run has ended by itself")
 
     def _prove(self, switched_at: str) -> None:
         self._screen.step("looking for every acknowledged write in PostgreSQL, by id and text")
@@ -166,6 +170,7 @@ class Scenario:
         if (state := status(self._stage.context)["state"]) != "cut_over":
             proof.faults.append(f"the state is {state}, not cut_over")
         self._outcome.faults += proof.faults
+        self._outcome.switched_at = switched_at
         self._outcome.rows, self._outcome.history_rows = proof.rows, self._history_rows
         self._outcome.commits_acknowledged, self._outcome.commits_found = proof.acknowledged, proof.found
         self._app.look()
