@@ -21,3 +21,13 @@ DROP TRIGGER $name;
 
 -- name: drop_table
 DROP TABLE $name;
+
+-- name: explain_insert
+-- Compiling a statement compiles the triggers it would fire.
+EXPLAIN INSERT INTO $table ($column) VALUES (NULL);
+
+-- name: explain_update
+EXPLAIN UPDATE $table SET $column = NULL;
+
+-- name: explain_delete
+EXPLAIN DELETE FROM $table;

@@ -85,3 +85,11 @@ SELECT $columns FROM ($logged) AS log;
 -- name: page_plan
 -- Whether key order needs sorting.
 EXPLAIN QUERY PLAN SELECT 1 FROM $table AS t ORDER BY $order;
+
+-- name: bound_key
+-- One key that is known by its values, in the changelog's place.
+SELECT $marks;
+
+-- name: has_sequences
+-- SQLite makes sqlite_sequence with the first AUTOINCREMENT table.
+SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_sequence';

@@ -88,6 +88,7 @@ def test_drain_fails_and_names_the_tables_while_writes_go_on(
     cli: Cli, source: Path, start_writer: Callable[..., Running]
 ) -> None:
     """A source that is not quiet is not handed over: exit 1, how many changes, in which tables."""
+    assert source.exists()
     writer = start_writer()
     cli("install")
     daemon = cli.daemon()

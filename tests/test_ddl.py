@@ -522,11 +522,9 @@ def sample() -> tuple[sqlite3.Connection, TablePlan, Scope]:
 
 def arrived(plan: TablePlan, row: tuple[Value, ...]) -> list[object]:
     """Return a row as PostgreSQL reads it."""
-    sent = (
-        codec_for(c, key=False).one(STORAGE[type(v)], v)
-        for c, v in zip(plan.columns, row, strict=True)
-    )
-    return [value if value is None or isinstance(value, bytes) else str(value) for value in sent]
+    codecs = [codec_for(column, key=False) for column in plan.columns]
+    sent = [codec.one(STORAGE[type(value)], value) for codec, value in zip(codecs, row, strict=True)]
+    return [None if value is None else codec.text(value) for codec, value in zip(codecs, sent, strict=True)]
 
 
 def test_conditions_mean_the_same(postgres: psycopg.Connection) -> None:

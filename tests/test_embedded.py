@@ -123,7 +123,7 @@ def test_ordinary_role_by_socket_only(state_dir: Path, monkeypatch: pytest.Monke
             )
         psql = [str(server.bin_dir / "psql"), "-XAtc", "SELECT user, count(*) FROM kept"]
         told = subprocess.run(psql, env=os.environ | server.environment, stdout=subprocess.PIPE, check=True)
-        assert told.stdout == b"cdcsync|0\n"
+        assert told.stdout == b"app|0\n"
     with start(state_dir) as server, psycopg.connect(server.conninfo) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
 

@@ -149,18 +149,19 @@ def test_lost_acknowledgement_of_commit_neither_loses_nor_repeats_a_batch(
     _assert_equal(proxied_cli, source, database)
 
 
-def test_daemon_frozen_past_its_takeover_does_no_harm_when_it_wakes(
+def test_daemon_frozen_while_another_verb_takes_its_place_does_no_harm_when_it_wakes(
     cli: Cli, database: Database, source: Path, start_writer: Callable[..., Running]
 ) -> None:
-    """A daemon stopped by SIGSTOP, whose work `drain` takes over, stands by when it goes on."""
-    writer = start_writer()
+    """A daemon that SIGSTOP froze holds its lock: `drain` is refused, and the daemon finds its way back afterwards."""
     cli("install")
     daemon = cli.daemon()
     daemon.send(signal.SIGSTOP)
+    writer = start_writer()
+    time.sleep(0.5)
     _assert_well(writer)
-    code = cli("drain", "--quiet-seconds", "0.5", expect=None).code
+    refused = cli("drain", "--quiet-seconds", "0.5", expect=1)
+    assert len(refused.error_lines) == 1
     daemon.send(signal.SIGCONT)
-    assert code in {0, 1}
     _assert_equal(cli, source, database)
     assert daemon.is_running()
     assert daemon.terminate() == 0

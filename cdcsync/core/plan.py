@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
-from cdcsync.core.types import default_type, integer_limit, parse, type_of_classes
+from cdcsync.core.types import NOT_FOR_KEYS, default_type, integer_limit, parse, type_of_classes
 from cdcsync.words.errors import UsageError
 from cdcsync.words.nouns import Column, ColumnPlan, KeyColumn, SourceSchema, Table, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings, TableMapping
@@ -89,6 +89,8 @@ def _column_plan(table: Table, column: Column, mapping: ColumnMapping, classes: 
         type_sql = str(parse(mapping.type))
     else:
         type_sql = declared or type_of_classes(classes.get((table.name, column.name), frozenset()))
+        if column.name in table.key_names and type_sql in NOT_FOR_KEYS:
+            type_sql = "text"
     is_number = integer_limit(parse(type_sql).base) is not None
     identity = mapping.identity if mapping.identity is not None else column.name == table.rowid_key
     in_key = column.name in table.key_names

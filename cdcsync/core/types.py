@@ -45,6 +45,9 @@ _MEANT = {
     "STRING": "text",
 }
 
+# In a key these stay text unless the mapping says otherwise: one moment, or one document, has many spellings.
+NOT_FOR_KEYS = {"timestamp with time zone", "json", "jsonb"}
+
 _INTEGER_RANGES = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 
 
@@ -81,6 +84,20 @@ def parse(type_sql: str) -> TypeName:
 def integer_limit(base: str) -> int | None:
     """Return the first positive integer the type cannot hold; None for types that are no integers."""
     return _INTEGER_RANGES.get(base)
+
+
+# Types of PostgreSQL's own that read text in ways of their own: they cut, round or resolve it.
+_UNRULED = frozenset(
+    """
+    "char" name money interval timetz bit varbit oid regclass regtype xml inet cidr macaddr macaddr8 point line lseg box
+    path polygon circle tsvector tsquery pg_lsn int4range int8range numrange tsrange tstzrange daterange
+    """.split()  # noqa: SIM905  a table of words
+) | {"time with time zone", "bit varying"}
+
+
+def is_unruled(base: str) -> bool:
+    """Tell whether there is no rule for a type of PostgreSQL's own; arrays are among them."""
+    return base in _UNRULED or base.endswith("[]")
 
 
 KNOWN = frozenset(_SPELLINGS.values()) | frozenset(_MEANT.values()) | {"bytea", "json", "citext"}

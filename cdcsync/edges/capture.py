@@ -36,6 +36,7 @@ def install(path: Path, captured: Sequence[Captured], schema_version: int) -> fl
     as it was. Raises SourceBusyError if the lock cannot be had.
     """
     source_id, epoch = str(uuid.uuid4()), str(uuid.uuid4())
+    rehearse(captured)
     rendered = statements(captured)
     with _writing(path) as connection:
         began = time.perf_counter()
@@ -52,6 +53,27 @@ def install(path: Path, captured: Sequence[Captured], schema_version: int) -> fl
         connection.executemany(sqlite_statement("capture.sql", "add_meta").template, meta)
         connection.execute("COMMIT")
         return time.perf_counter() - began
+
+
+def rehearse(captured: Sequence[Captured]) -> None:
+    """Compile every trigger on an empty copy of its table. Raises RefusedError where one would fail later.
+
+    SQLite looks at the names in a trigger's body only when a statement fires it: too late for the application.
+    """
+    for number, table, key in captured:
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as empty:
+            try:
+                for sql in (table.sql, *(index.sql for index in table.indexes if index.unique and index.sql)):
+                    empty.execute(sql)
+            except sqlite3.Error:
+                # It needs a function or collation that only the application registers.
+                continue
+            for statement in (*changelog_statements(captured), *trigger_statements(number, table, key)):
+                _run(empty, statement)
+            for event in ("insert", "update", "delete"):
+                column = sqlite_name(next(column.name for column in table.columns if not column.generated))
+                explain = sqlite_statement("capture.sql", f"explain_{event}")
+                _run(empty, explain.substitute(table=sqlite_name(table.name), column=column))
 
 
 def uninstall(path: Path) -> float:
@@ -96,6 +118,6 @@ def _writing(path: Path) -> Iterator[sqlite3.Connection]:
 def _run(connection: sqlite3.Connection, statement: str) -> None:
     try:
         connection.execute(statement)
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         message = f"the source refused a statement of ours ({error}): {' '.join(statement.split())[:120]}"
         raise RefusedError(message) from error

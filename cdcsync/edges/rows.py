@@ -110,10 +110,12 @@ class RowReader:
         )
 
     def gone(self, connection: sqlite3.Connection, low: int, high: int) -> Iterator[list[Row]]:
-        """Yield the converted keys logged in (low, high] that have no row.
+        """Yield the sent keys logged in (low, high] that have no row.
 
-        A key PostgreSQL cannot hold was never there, so nothing needs deleting for it.
+        A key PostgreSQL cannot hold was never there, so nothing needs deleting for it. Raises BadValueError where
+        a logged key holds a NULL and a row with such a key is there: no join finds it.
         """
+        nulls = False
         keys = ", ".join(f"typeof(log.k{n}), log.k{n}" for n, _ in enumerate(self.plan.key, 1))
         statement = sqlite_statement("source.sql", "gone").substitute(
             columns=keys, logged=_logged(self.plan.key), table=self._table, same_key=_same_key(self.plan.key)
@@ -121,8 +123,11 @@ class RowReader:
         with _text_as_bytes(connection):
             cursor = connection.execute(statement, (self.plan.number, low, high))
             while rows := cursor.fetchmany(FETCH_ROWS):
-                converted = (self.sent_key(_parts(row)) for row in rows)
-                yield [key for key in converted if key is not None]
+                logged = [_parts(row) for row in rows]
+                nulls = nulls or any(part[0] == "null" for key in logged for part in key)
+                yield [sent for key in logged if (sent := self.sent_key(key)) is not None]
+        if nulls:
+            self.refuse_null_keys(connection)
 
     def logged_keys(self, connection: sqlite3.Connection, low: int, high: int) -> Iterator[Key]:
         """Yield the distinct keys logged in (low, high]."""
@@ -157,12 +162,13 @@ class RowReader:
         """Read the row of one key, if there is one."""
         # Bound values have neither affinity nor collation, like the changelog's columns.
         marks = ", ".join(f"{_mark(part)} AS k{place}" for place, part in enumerate(key, 1))
+        bound = sqlite_statement("source.sql", "bound_key").substitute(marks=marks)
         statement = sqlite_statement("source.sql", "present")
         row = _Appending(sink)
         self._read(
             connection,
             lambda columns: statement.substitute(
-                columns=columns, logged=f"SELECT {marks}", table=self._table, same_key=_same_key(self.plan.key)
+                columns=columns, logged=bound, table=self._table, same_key=_same_key(self.plan.key)
             ),
             [value for _, value in key],
             row,
@@ -202,7 +208,7 @@ class RowReader:
                 self.codecs[place].one(storage, value)
                 for place, (storage, value) in zip(self._key_places, key, strict=True)
             )
-        except ValueError:
+        except (ValueError, ArithmeticError):
             return None
 
     def key_of(self, row: Row) -> Row:
@@ -227,7 +233,7 @@ class RowReader:
         budget = PAGE_BYTES if page else None
         try:
             return self._read_fast(connection.execute(statement(self._fast), parameters), sink, budget)
-        except ValueError:
+        except (ValueError, ArithmeticError):
             sink.clear()
         except sqlite3.OperationalError as error:
             # One invalid byte in a text fails the whole fetch.
@@ -286,7 +292,7 @@ class RowReader:
         for part, codec, column in zip(parts, self.codecs, self.plan.columns, strict=True):
             try:
                 sent.append(codec.one(*part))
-            except ValueError as error:
+            except (ValueError, ArithmeticError) as error:
                 key = show(tuple(parts[place] for place in self._key_places))
                 bad(BadValueError(self.plan.name, key or "(none)", column.source, str(error)))
                 return None

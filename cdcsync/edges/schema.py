@@ -14,7 +14,6 @@ from cdcsync.words.nouns import Column, ForeignKey, Index, IndexColumn, KeyColum
 OUR_PREFIX = "_cdcsync_"
 # Tables other replication tools keep in the application's file; nobody wants them in the target.
 FOREIGN_TOOLS = re.compile(r"(_litestream_|crsql_|_sqlite_cdc|_chronicle_)", re.IGNORECASE)
-_AUTOINCREMENT = re.compile(r"\bAUTOINCREMENT\b", re.IGNORECASE)
 
 
 def read_schema(connection: sqlite3.Connection) -> SourceSchema:
@@ -76,7 +75,6 @@ def _table(connection: sqlite3.Connection, name: str, sql: str, *, without_rowid
         hidden_rowid=None if without_rowid else _hidden_rowid(connection, name, columns),
         without_rowid=without_rowid,
         strict=strict,
-        autoincrement=bool(_AUTOINCREMENT.search(sql)),
     )
     return replace(table, key=_key(table))
 

@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.types.string import BytesBinaryDumper
 
 from cdcsync.edges.statements import postgres_statement
-from cdcsync.words.errors import LostCheckpointError, StopRequestedError, TargetError
+from cdcsync.words.errors import LostCheckpointError, StopRequestedError, TargetError, UsageError
 
 CONNECT_SECONDS = 10
 LOST_CHECKPOINT = "CDC01"  # raised by cdcsync.advance in sql/control.sql
@@ -48,6 +48,9 @@ class Target:
             # Registered for the type's oid a dumper written in Python would come first; this one is written in C.
             self.connection.adapters.register_dumper(bytes, BytesBinaryDumper)
             self.ask("session.sql", "begin", schema=schema, writer=writer)
+        except psycopg.ProgrammingError as error:
+            message = f"target is no connection string libpq understands: {one_line(error)}; see --target"
+            raise UsageError(message) from None
         except psycopg.Error as error:
             raise TargetError(_refusal(error)) from None
         self._stopping = threading.Event()

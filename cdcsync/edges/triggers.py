@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cdcsync.core.quoting import sqlite_name
+from cdcsync.core.quoting import sqlite_name, sqlite_text
 from cdcsync.edges.statements import trigger_template
 from cdcsync.words.nouns import Index, KeyColumn, Table
 
 _TERM_TAIL = re.compile(r"(\s+COLLATE\s+\S+)?(\s+(ASC|DESC))?\s*$", re.IGNORECASE)
+
+_QUOTED_WORD = re.compile(r"""(["`\[])(.*)["`\]]""", re.DOTALL)
+_BARE_WORD = re.compile(r"[^\W\d]\w*")
+_CONSTANTS = {"TRUE", "FALSE", "NULL", "CURRENT_TIMESTAMP", "CURRENT_DATE", "CURRENT_TIME"}
 
 Captured = tuple[int, Table, tuple[KeyColumn, ...]]
 """Table number, table, key; an empty key asks for marker entries."""
@@ -109,7 +113,22 @@ def _arriving(table: Table, column: str) -> str:
     """Return the value that will be stored: under REPLACE an explicit NULL turns into the column's default."""
     name = f"new.{sqlite_name(column)}"
     told = table.column(column)
-    return f"coalesce({name}, {told.default})" if told.not_null and told.default is not None else name
+    return f"coalesce({name}, {_default(told.default)})" if told.not_null and told.default is not None else name
+
+
+def _default(text: str) -> str:
+    """Return a column's default as an expression for a trigger body.
+
+    A bare or double-quoted word after DEFAULT is a string to SQLite; in a body it would name a column, and fail.
+    """
+    quoted = _QUOTED_WORD.fullmatch(text)
+    if quoted is not None:
+        mark, word = quoted.groups()
+        closing = "]" if mark == "[" else mark
+        return sqlite_text(word.replace(closing * 2, closing))
+    if _BARE_WORD.fullmatch(text) and text.upper() not in _CONSTANTS:
+        return sqlite_text(text)
+    return f"({text})"
 
 
 def _expression_collides(table: Table, expression: str, collation: str) -> str:
@@ -121,9 +140,12 @@ def _expression_collides(table: Table, expression: str, collation: str) -> str:
 
 
 def _may_collide(table: Table) -> str:
-    """Return the condition under which an update can take a place that another row holds."""
+    """Return the condition under which an update can take a place that another row holds.
+
+    Any column may matter to an expression, and to the predicate of a partial index.
+    """
     unique = [index for index in table.indexes if index.unique]
-    if any(column.name is None for index in unique for column in index.columns):
+    if any(index.partial or column.name is None for index in unique for column in index.columns):
         return "1"
     columns = {column.name: None for index in unique for column in index.columns if column.name is not None}
     changed = [f"old.{sqlite_name(c)} COLLATE BINARY IS NOT new.{sqlite_name(c)} COLLATE BINARY" for c in columns]

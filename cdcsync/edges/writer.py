@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from psycopg import sql
 
@@ -21,26 +21,9 @@ class TableWriter:
     def __init__(self, plan: TablePlan, schema: str) -> None:
         """Compose the statements of a plan for a target schema."""
         self.plan = plan
-        columns = [column.target for column in plan.columns]
-        key = [column.target for column in plan.key_plans]
-        others = [name for name in columns if name not in key]
-        stage = sql.Identifier(f"_cdcsync_stage_{plan.number}")
-        staged_keys = sql.Identifier(f"_cdcsync_keys_{plan.number}")
-        self.names: dict[str, sql.Composable] = {
-            "table": table_name(schema, plan.target),
-            "columns": column_list(columns),
-            "key": column_list(key),
-            "values": sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
-            "stage": sql.SQL("pg_temp.{}").format(stage),
-            "same_key": _pairs("s", "t", key, sql.SQL(" AND ")),
-            "action": _action(others),
-        }
-        self._key_names: dict[str, sql.Composable] = {
-            **self.names,
-            "columns": column_list(key),
-            "values": sql.SQL(", ").join([sql.Placeholder()] * len(key)),
-            "stage": sql.SQL("pg_temp.{}").format(staged_keys),
-        }
+        self.names, self._key_names = _names(plan, schema, str)
+        # In a statement with parameters psycopg takes a % for one of its own marks, in a quoted name too.
+        self._few_names, self._few_key_names = _names(plan, schema, lambda name: name.replace("%", "%%"))
         places = {column.source: place for place, column in enumerate(plan.columns)}
         key_names = {column.name for column in plan.key}
         self.codecs = [codec_for(c, key=c.source in key_names) for c in plan.columns]
@@ -64,11 +47,11 @@ class TableWriter:
 
     def upsert_few(self, target: Target, rows: list[Row]) -> None:
         """Upsert row by row: the light road for small batches, good inside a pipeline."""
-        self._many(target, "upsert_one", self.names, self.codecs, rows)
+        self._many(target, "upsert_one", self._few_names, self.codecs, rows)
 
     def delete_few(self, target: Target, keys: list[Row]) -> None:
         """Delete key by key."""
-        self._many(target, "delete_one", self._key_names, self._key_codecs, keys)
+        self._many(target, "delete_one", self._few_key_names, self._key_codecs, keys)
 
     def upsert_many(self, target: Target, chunks: Iterable[list[Row]]) -> None:
         """Upsert through a staging table."""
@@ -108,6 +91,31 @@ class TableWriter:
             # A string parameter has no type of its own: PostgreSQL reads it as the column's.
             texts = (as_text(codecs, row) for row in rows)
             cursor.executemany(postgres_statement(_FILE, statement).format(**names), texts)
+
+
+def _names(
+    plan: TablePlan, schema: str, spelled: Callable[[str], str]
+) -> tuple[dict[str, sql.Composable], dict[str, sql.Composable]]:
+    """Return what fills the statements for rows, and for keys alone."""
+    columns = [spelled(column.target) for column in plan.columns]
+    key = [spelled(column.target) for column in plan.key_plans]
+    marks = [sql.Placeholder()]
+    rows: dict[str, sql.Composable] = {
+        "table": table_name(spelled(schema), spelled(plan.target)),
+        "columns": column_list(columns),
+        "key": column_list(key),
+        "values": sql.SQL(", ").join(marks * len(columns)),
+        "stage": sql.Identifier("pg_temp", f"_cdcsync_stage_{plan.number}"),
+        "same_key": _pairs("s", "t", key, sql.SQL(" AND ")),
+        "action": _action([name for name in columns if name not in key]),
+    }
+    keys = {
+        **rows,
+        "columns": rows["key"],
+        "values": sql.SQL(", ").join(marks * len(key)),
+        "stage": sql.Identifier("pg_temp", f"_cdcsync_keys_{plan.number}"),
+    }
+    return rows, keys
 
 
 def copy_rows(

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from cdcsync.core.codecs import has_rule
 from cdcsync.core.keys import Key
 from cdcsync.edges import control
 from cdcsync.edges.catalog import find_table
@@ -130,9 +131,16 @@ def _name_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]
         message = f"table {plan.name} has {len(plan.columns)} columns, PostgreSQL allows {MOST_COLUMNS}"
         findings.append(Finding("blocking", "too_wide", message, "skip = true for some", plan.name))
     for name in (plan.target, *(column.target for column in plan.columns)):
+        if name.lower().startswith("_cdcsync_"):
+            message = f"the name {name} begins like cdcsync's own"
+            findings.append(Finding("blocking", "our_name", message, rule, plan.name))
         if len(name.encode()) > NAME_BYTES:
             message = f"the name {name[:40]}... has more than {NAME_BYTES} bytes, PostgreSQL would cut it"
             findings.append(Finding("blocking", "long_name", message, rule, plan.name))
+    for column in plan.columns:
+        if not has_rule(column.type_sql):
+            message = f"there is no rule for {plan.name}.{column.source} as {column.type_sql}"
+            findings.append(Finding("blocking", "no_rule", message, 'type = "text"', plan.name, column.source))
     twice = [name for name, count in Counter(column.target for column in plan.columns).items() if count > 1]
     for name in twice:
         message = f"two columns of {plan.name} would become {name}"

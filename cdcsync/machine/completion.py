@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from loguru import logger
 
+from cdcsync.edges.checkpoint import PendingDdl
 from cdcsync.edges.control import run_ddl
 from cdcsync.machine.session import Session
 
 
-def complete_target(session: Session, *phases: str) -> list[str]:
-    """Run the pending statements of these phases; return a line for each that PostgreSQL refused.
-
-    A refusal is recorded and never an error: the rows are right, only the index or constraint is missing.
-    """
-    refusals = []
+def complete_target(session: Session, *phases: str) -> None:
+    """Run the pending statements of these phases, each in a transaction of its own."""
     for pending in session.store.pending_ddl(*phases):
         with session.target.transaction():
             session.store.hold(session.checkpoint.position)
-            error = run_ddl(session.target, pending.statement)
-            session.store.ddl_done(pending.place, error)
-        if error is not None:
-            refusals.append(f"{pending.phase} {pending.name} on {pending.table} was refused: {error}")
-            logger.warning(refusals[-1])
-    return refusals
+            run_pending(session, pending)
+
+
+def run_pending(session: Session, pending: PendingDdl) -> str | None:
+    """Run one statement inside the caller's transaction; return a line if PostgreSQL refused it.
+
+    A refusal is recorded and never an error: the rows are right, only the index or constraint is missing.
+    """
+    error = run_ddl(session.target, pending.statement)
+    session.store.ddl_done(pending.place, error)
+    if error is None:
+        return None
+    refusal = f"{pending.phase} {pending.name} on {pending.table} was refused: {error}"
+    logger.warning(refusal)
+    return refusal

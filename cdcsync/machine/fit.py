@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cdcsync.core.codecs import codec_for
+from cdcsync.core.codecs import codec_for, has_rule
 from cdcsync.core.keys import Part
 from cdcsync.core.quoting import postgres_name
 from cdcsync.edges.catalog import (
@@ -80,6 +80,8 @@ def _column_misfits(name: str, plan: TablePlan, found: TargetTable) -> list[Find
 
 def _cannot_hold(column: ColumnPlan, found: TargetColumn) -> str | None:
     """Say why the target's type takes no value of the source's kind; for text only the values can tell."""
+    if not has_rule(found.type_sql):
+        return "there is no rule for this type"
     probe = _PROBES.get(column.type_sql)
     if probe is None or found.generated:
         return None

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import psycopg
 from psycopg import sql
 
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.catalog import find_table
 from cdcsync.edges.control import run_ddl
-from cdcsync.edges.target import table_name
-from cdcsync.machine.completion import complete_target
+from cdcsync.edges.target import one_line, table_name
+from cdcsync.machine.completion import complete_target, run_pending
 from cdcsync.machine.session import Session
 from cdcsync.words.nouns import TablePlan
 
 _FILE = "catalog.sql"
+
+LAST_ID = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -27,19 +30,25 @@ class HandoverReport:
 
 
 def hand_over(session: Session, decide: Callable[[], None]) -> HandoverReport:
-    """Complete the target, ask `decide` for the last time, then switch the guard off.
+    """Complete the target, ask `decide` for the last time, then switch the guard off: in one transaction.
 
-    `decide` raises to call it off: everything until then can be done again, and the guard stays on. A constraint
-    that does not hold is left unvalidated and remarked: the rows are what the source has.
+    `decide` raises to call it off. Then, or if the process is killed, no foreign key stays behind: enforced while
+    rows still arrive, its cascades would delete children nobody logged. A constraint that does not hold is left
+    unvalidated and remarked: the rows are what the source has.
     """
     report = HandoverReport()
     for plan in session.plans.values():
         _set_sequences(session, plan, report)
-    report.remarks += complete_target(session, "unique", "index", "foreign_key")
-    for plan in session.plans.values():
-        _validate_foreign_keys(session, plan, report)
-    decide()
-    session.store.cut_over()
+    complete_target(session, "index", "unique")
+    with session.target.transaction():
+        session.store.hold(session.checkpoint.position)
+        for pending in session.store.pending_ddl("foreign_key"):
+            refusal = run_pending(session, pending)
+            report.remarks += [] if refusal is None else [refusal]
+        for plan in session.plans.values():
+            _validate_foreign_keys(session, plan, report)
+        decide()
+        session.store.cut_over()
     return report
 
 
@@ -56,8 +65,14 @@ def _set_sequences(session: Session, plan: TablePlan, report: HandoverReport) ->
             continue
         highest = _highest(session, plan, by_target[column])
         value = max(highest, 1)
-        # setval is not rolled back, and it need not be: doing it again gives the same.
-        session.target.ask(_FILE, "set_sequence", sequence=sequence, value=value, called=highest >= 1)
+        try:
+            # setval is not rolled back, and it need not be: doing it again gives the same.
+            session.target.ask(_FILE, "set_sequence", sequence=sequence, value=value, called=highest >= 1)
+        except psycopg.DataError as error:
+            report.remarks.append(f"{plan.target}.{column}: ids cannot go on after {value}: {one_line(error)}")
+            continue
+        if value >= LAST_ID:
+            report.remarks.append(f"{plan.target}.{column}: {value} is the last id there is")
         report.sequences[sequence] = value
 
 
@@ -65,7 +80,7 @@ def _highest(session: Session, plan: TablePlan, column: str) -> int:
     with session.source.reading():
         names = {"column": sqlite_name(column), "table": sqlite_name(plan.name)}
         found = [session.source.ask("highest", **names)]
-        if plan.table.autoincrement:
+        if session.source.ask("has_sequences"):
             found.append(session.source.ask("sequence", plan.name))
     return max((int(value) for value in found if isinstance(value, int)), default=0)
 
@@ -99,9 +114,7 @@ def _validate_foreign_keys(session: Session, plan: TablePlan, report: HandoverRe
                 "(NOT VALID) until they are mended"
             )
             continue
-        with session.target.transaction():
-            session.store.hold(session.checkpoint.position)
-            validate = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(child, sql.Identifier(name))
-            refused = run_ddl(session.target, validate.as_string())
+        validate = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(child, sql.Identifier(name))
+        refused = run_ddl(session.target, validate.as_string())
         if refused is not None:
             report.remarks.append(f"foreign key {name} of {plan.target} could not be validated: {refused}")

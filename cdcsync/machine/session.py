@@ -86,11 +86,12 @@ class Session:
         """
         deadline = time.monotonic() + TAKEOVER_SECONDS
         while not self.store.try_lock("holder"):
-            if self.store.read().role == "daemon":
+            holder = self.store.read().role
+            if holder == "daemon":
                 # Its next compare-and-set fails, and it lets go of the lock.
                 self.store.take(role)
             if time.monotonic() > deadline:
-                message = "another cdcsync verb is working on this source and does not let go: wait for its end"
+                message = f"cdcsync {holder or 'run'} is working on this source and does not let go: end it, or wait"
                 raise RefusedError(message)
             time.sleep(0.05)
         # Again under the lock: a daemon that stood by may have come between.

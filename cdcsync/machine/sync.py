@@ -214,12 +214,8 @@ def _read_table(
     connection, reader = session.source.connection, session.readers[progress.number]
     table = TableBatch(progress.number, spools.enter_context(Spool(watch)), spools.enter_context(Spool(watch)))
     reader.present(connection, low, high, table.rows, stop_at_bad_row)
-    nulls = False
     for keys in reader.gone(connection, low, high):
-        nulls = nulls or any(None in key for key in keys)
         table.gone.add(keys)
-    if nulls:
-        reader.refuse_null_keys(connection)
     if table.count:
         batch.tables.append(table)
 

@@ -88,7 +88,6 @@ class Table:
     hidden_rowid: str | None = None
     without_rowid: bool = False
     strict: bool = False
-    autoincrement: bool = False
 
     def column(self, name: str) -> Column:
         """Return the column of exactly this name; KeyError if there is none."""

@@ -104,7 +104,8 @@ class Writer:
 
     def _price(self) -> None:
         values = (self._random.choice(WORDS), self._random.randint(1, 50), self._random.randint(-(2**63), 2**63 - 1))
-        self._db.execute("INSERT INTO prices VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET price = excluded.price", values)
+        upsert = "INSERT INTO prices VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET price = excluded.price"
+        self._db.execute(upsert, values)
 
     def _replace(self) -> None:
         """Delete a row that no DELETE trigger sees, and its orders by cascade."""
@@ -121,7 +122,8 @@ class Writer:
     def _rename_order(self) -> None:
         """Change a primary key."""
         without_lines = "SELECT id FROM orders WHERE id NOT IN (SELECT order_id FROM lines) LIMIT 1"
-        self._db.execute(f"UPDATE orders SET id = ? WHERE id = ({without_lines})", (f"renamed-{self._seed}-{self._number}",))
+        name = f"renamed-{self._seed}-{self._number}"
+        self._db.execute(f"UPDATE orders SET id = ? WHERE id = ({without_lines})", (name,))
         self._db.execute("DELETE FROM lines WHERE order_id = (SELECT min(id) FROM orders)")
 
     def _many(self) -> None:

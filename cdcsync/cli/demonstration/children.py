@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +16,10 @@ LOOK_SECONDS = 0.05
 LINE_SECONDS = 20.0
 
 Tick = Callable[[], None]
+
+PR_SET_PDEATHSIG = 1
+# Linux only; elsewhere a killed demo leaves its children to be stopped by hand.
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
 
 class StepFailedError(CdcsyncError):
@@ -40,6 +46,7 @@ class Child:
                 stdout=out,
                 stderr=log,
                 process_group=0,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  the demo has no threads
             )
         self._expected_to_last, self._told = True, False
 
@@ -113,3 +120,9 @@ class Child:
         if self.wait_at_most(STOP_SECONDS) is None:
             self._process.kill()
             self._process.wait()
+
+
+def _end_with_parent() -> None:
+    """Ask for SIGTERM should the demo be killed: nobody else would stop clients that write for ever."""
+    if _prctl is not None:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

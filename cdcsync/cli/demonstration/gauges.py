@@ -14,7 +14,7 @@ Status = dict[str, Any]
 def copying(found: Status) -> View:
     """Show how far the copy of each table is."""
     if found["state"] in {None, "installed"}:
-        return View("starting")
+        return View("the daemon starts")
     bars = tuple(Bar(table["name"], table["rows_copied"], table["rows_total"]) for table in found["tables"])
     done, total = sum(bar.done for bar in bars), sum(bar.total or 0 for bar in bars)
     return View(f"{found['state']}: {done:,} of {total:,} rows copied", bars)

@@ -51,8 +51,13 @@ class Double(Codec):
     def _convert_many(self, values: Sequence[Any]) -> Sequence[Sent]:
         return values
 
+    def __init__(self, *, not_null: bool, key: bool) -> None:
+        """`key`: the column is part of the key, where 1 and 1.0 may be two rows."""
+        super().__init__(not_null=not_null)
+        self._key = key
+
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
-        if storage == "integer" and int(float(value)) == value:
+        if storage == "integer" and not self._key and int(float(value)) == value:
             return float(value)
         if storage != "real":
             raise refusal(storage, "a floating point number")
@@ -65,8 +70,13 @@ class Single(Codec):
     wire = "float4"
     takes = float
 
+    def __init__(self, *, not_null: bool, key: bool) -> None:
+        """`key`: the column is part of the key, where 1 and 1.0 may be two rows."""
+        super().__init__(not_null=not_null)
+        self._key = key
+
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
-        if storage not in {"real", "integer"}:
+        if storage != "real" and (self._key or storage != "integer"):
             raise refusal(storage, "a floating point number")
         try:
             narrowed = struct.unpack("f", struct.pack("f", value))[0]
@@ -90,6 +100,11 @@ class Boolean(Codec):
         **dict.fromkeys(("f", "false", "n", "no", "off", "0"), b"\0"),
     }
 
+    def __init__(self, *, not_null: bool, key: bool) -> None:
+        """`key`: the column is part of the key, where 1 and 'true' may be two rows."""
+        super().__init__(not_null=not_null)
+        self._key = key
+
     def text(self, sent: Sent) -> str:
         """Return true or false."""
         return "true" if sent == b"\1" else "false"
@@ -103,13 +118,16 @@ class Boolean(Codec):
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
         if storage == "integer" and value in self._BYTES:
             return self._BYTES[value]
-        if storage == "text" and value.lower() in self._WORDS:
+        if storage == "text" and not self._key and value.lower() in self._WORDS:
             return self._WORDS[value.lower()]
         message = f"{value!r} is neither 0 nor 1 nor a word for true or false"
         raise ValueError(message)
 
 
-_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+# What PostgreSQL's numeric holds: digits before the point, and behind it.
+_MOST_WHOLE, _MOST_PLACES = 131_072, 16_383
+_EXACT_INTEGERS = 2**63
 _HEADER = struct.Struct(">hhHh")
 _NEGATIVE = 0x4000
 
@@ -120,34 +138,48 @@ class Numeric(Codec):
     wire = "bytea"
     takes = int
 
-    def __init__(self, name: TypeName, *, not_null: bool) -> None:
-        """`name` holds precision and scale, if there are any."""
+    def __init__(self, name: TypeName, *, not_null: bool, key: bool) -> None:
+        """`name` holds precision and scale, if there are any. In a key a number has one spelling only."""
         super().__init__(not_null=not_null)
-        self._name = name
+        self._name, self._key = name, key
         self._scale = name.sizes[1] if len(name.sizes) > 1 else 0
 
     def text(self, sent: Sent) -> str:
         """Return the decimal number."""
-        return str(_unpacked(sent)) if isinstance(sent, bytes) else str(sent)
+        return _unpacked(sent) if isinstance(sent, bytes) else str(sent)
 
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
-        if storage == "blob":
+        if storage == "blob" or (self._key and not _one_spelling(storage, value)):
             raise refusal(storage, "a number")
         written = value.strip() if isinstance(value, str) else repr(value)
         if not _DECIMAL.fullmatch(written):
             message = f"{written[:40]!r} is no decimal number"
             raise ValueError(message)
         number = Decimal(written)
-        if self._name.sizes:
-            self._refuse_rounding(number)
+        whole, places = _extent(number)
+        if self._name.sizes and number and (places > self._scale or whole > self._name.sizes[0] - self._scale):
+            message = f"{written[:40]} does not fit {self._name} without rounding"
+            raise ValueError(message)
+        if whole > _MOST_WHOLE or -int(number.as_tuple().exponent) > _MOST_PLACES:
+            message = f"{written[:40]} has more digits than numeric holds"
+            raise ValueError(message)
         return _packed(number)
 
-    def _refuse_rounding(self, number: Decimal) -> None:
-        _, digits, exponent = number.normalize().as_tuple()
-        places = -int(exponent)
-        if number and (places > self._scale or len(digits) - places > self._name.sizes[0] - self._scale):
-            message = f"{number} does not fit {self._name} without rounding"
-            raise ValueError(message)
+
+def _one_spelling(storage: StorageClass, value: Any) -> bool:
+    """Tell 1 from 1.0 and '1': only integers, and reals that are none."""
+    return storage == "integer" or (storage == "real" and not (value.is_integer() and abs(value) < _EXACT_INTEGERS))
+
+
+def _extent(number: Decimal) -> tuple[int, int]:
+    """Return the digits before the point and the places behind it that are needed, zeros at the end left out.
+
+    By hand: arithmetic would round to the context's 28 digits first.
+    """
+    _, digits, exponent = number.as_tuple()
+    written = "".join(map(str, digits))
+    zeros = len(written) - len(written.rstrip("0"))
+    return len(written.lstrip("0")) + int(exponent), max(-int(exponent) - zeros, 0)
 
 
 def _packed(number: Decimal) -> bytes:
@@ -171,8 +203,12 @@ def _packed(number: Decimal) -> bytes:
     return head + struct.pack(f">{len(groups)}h", *groups)
 
 
-def _unpacked(packed: bytes) -> Decimal:
+def _unpacked(packed: bytes) -> str:
     count, weight, sign, places = _HEADER.unpack_from(packed)
-    groups = struct.unpack_from(f">{count}h", packed, _HEADER.size)
-    number = sum((Decimal(group).scaleb(4 * (weight - place)) for place, group in enumerate(groups)), Decimal(0))
-    return (-number if sign == _NEGATIVE else number).quantize(Decimal(1).scaleb(-places))
+    groups = [f"{group:04d}" for group in struct.unpack_from(f">{count}h", packed, _HEADER.size)]
+    whole = "".join([*groups[: weight + 1], "0000" * max(weight + 1 - count, 0)]) if weight >= 0 else ""
+    fraction = "0000" * max(-weight - 1, 0) + "".join(groups[max(weight + 1, 0) :])
+    number = whole.lstrip("0") or "0"
+    if places:
+        number += "." + fraction[:places].ljust(places, "0")
+    return f"-{number}" if sign == _NEGATIVE else number

@@ -46,20 +46,36 @@ class Text(Codec):
 
 
 class Other(Codec):
-    """A type cdcsync knows nothing of: PostgreSQL reads the text, or refuses it."""
+    """A type of the user's own, such as an enum, or citext: PostgreSQL reads the text, or refuses it."""
 
-    def __init__(self, *, not_null: bool, wire: str | None = None) -> None:
-        """`wire` is "text" for types whose binary form is their text, as citext's and every enum's."""
+    def __init__(self, *, not_null: bool, key: bool, wire: str | None = None) -> None:
+        """`wire` is "text" for types whose binary form is their text. What the type equates, no key may hold."""
         super().__init__(not_null=not_null)
-        self.wire = wire
+        self.wire, self._key = wire, key
 
     def _convert_many(self, values: Sequence[Any]) -> Sequence[Sent]:
-        return values
+        return super()._convert_many(values) if self._key else values
 
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
+        if self._key:
+            message = "two keys may be equal to this type: map the column to text"
+            raise ValueError(message)
         if storage != "text":
             raise refusal(storage, "text")
         return str(value)
+
+
+class Unruled(Codec):
+    """A type of PostgreSQL's own for which there is no rule yet, and which may change what it reads."""
+
+    def __init__(self, name: TypeName, *, not_null: bool) -> None:
+        """`name` goes into the refusal."""
+        super().__init__(not_null=not_null)
+        self._name = name
+
+    def _convert_one(self, storage: StorageClass, value: Any) -> Sent:  # noqa: ARG002  every value is refused
+        message = f"there is no rule for type {self._name}: map the column to text"
+        raise ValueError(message)
 
 
 class Bytea(Codec):
@@ -135,9 +151,10 @@ class Json(Codec):
 
     _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
 
-    def __init__(self, name: TypeName, *, not_null: bool) -> None:
-        """`name` is json or jsonb."""
+    def __init__(self, name: TypeName, *, not_null: bool, key: bool) -> None:
+        """`name` is json or jsonb; a key of that type has no one spelling."""
         super().__init__(not_null=not_null)
+        self._key = key
         self._binary = name.base == "jsonb"
         self.wire = "bytea" if self._binary else "text"
 
@@ -146,6 +163,9 @@ class Json(Codec):
         return sent[1:].decode() if isinstance(sent, bytes) else str(sent)
 
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
+        if self._key:
+            message = "a JSON document cannot be a key: map the column to text"
+            raise ValueError(message)
         # Declared JSON has NUMERIC affinity: SQLite has already turned a bare number into one.
         if storage == "blob":
             raise refusal(storage, "JSON")

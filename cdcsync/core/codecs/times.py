@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 from cdcsync.core.codecs.base import Codec, Sent, refusal
+from cdcsync.core.types import TypeName
 from cdcsync.words.nouns import ColumnPlan, StorageClass
 
 _2000 = datetime(2000, 1, 1, tzinfo=UTC)
@@ -19,12 +20,18 @@ _JULIAN_1970 = 2440587.5
 _UNITS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 _ZERO_OFFSETS = {None, "Z", "z", "+00:00", "+0000", "+00"}
 _DIGITS = set("0123456789")
-# YYYY-MM-DDTHH:MM:SS alone, with microseconds, and with an offset too.
-_SECONDS_LENGTH, _MICROSECONDS_LENGTH, _LONGEST = 19, 26, 32
+_ZERO = "+00:00"
+# YYYY-MM-DDTHH:MM:SS alone, and with microseconds and an offset.
+_SECONDS_LENGTH, _LONGEST = 19, 32
 
 _ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.](\d{1,9}))?)?\s?(Z|z|[+-]\d\d(?::?\d\d)?)?)?"
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.](\d{1,9}))?)?\s?(Z|z|[+-]\d\d(?::?\d\d)?)?)?",
+    re.ASCII,
 )
+# The one spelling of a time in a key, SQLite's own; a fraction does not end in zero.
+_KEY_SPELLING = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{0,5}[1-9])?", re.ASCII)
+# PostgreSQL goes further, Python's calendar does not.
+_FIRST, _LAST = -63_082_281_600_000_000, 252_455_615_999_999_999
 
 
 class Timestamp(Codec):
@@ -32,9 +39,13 @@ class Timestamp(Codec):
 
     wire = "int8"
 
-    def __init__(self, plan: ColumnPlan, *, zoned: bool) -> None:
-        """`plan` says format and what a time without offset means; `zoned` tells the two types apart."""
+    def __init__(self, plan: ColumnPlan, name: TypeName, *, zoned: bool, key: bool) -> None:
+        """`plan` says format and what a time without offset means; `zoned` tells the two types apart.
+
+        In a key a moment has one spelling only: else two rows of the source would become one.
+        """
         super().__init__(not_null=plan.not_null)
+        self._digits, self._key = name.sizes[0] if name.sizes else 6, key
         self._format, self._refuses_naive, self._zoned = plan.format, plan.naive == "refuse", zoned
         self.takes = str if plan.format == "iso" else int
 
@@ -44,7 +55,7 @@ class Timestamp(Codec):
         return (moment if self._zoned else moment.replace(tzinfo=None)).isoformat(sep=" ")
 
     def _convert_many(self, values: Sequence[Any]) -> Sequence[Sent]:
-        if self._format != "iso" or self._refuses_naive:
+        if self._format != "iso" or self._refuses_naive or self._key or self._digits < 6:  # noqa: PLR2004
             return super()._convert_many(values)
         lengths = set(map(len, values))
         if len(lengths) == 1:
@@ -75,15 +86,27 @@ class Timestamp(Codec):
 
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
         if self._format == "iso":
-            return self._from_iso(storage, value)
-        if storage not in {"integer", "real"}:
+            return self._checked(value, self._from_iso(storage, value))
+        if storage not in {"integer", "real"} or (self._key and storage != "integer"):
             raise refusal(storage, f"a number ({self._format})")
-        return self._from_number(value)
+        return self._checked(value, self._from_number(value))
+
+    def _checked(self, value: Any, sent: int) -> int:
+        if not _FIRST <= sent <= _LAST:
+            message = f"{value!r} lies outside the years 1 to 9999"
+            raise ValueError(message)
+        if sent % 10 ** (6 - self._digits):
+            message = f"{value!r} is finer than {self._digits} decimals, PostgreSQL would round it"
+            raise ValueError(message)
+        return sent
 
     def _from_iso(self, storage: StorageClass, value: Any) -> int:
         match = _ISO.fullmatch(value) if storage == "text" else None
         if match is None:
             message = f"{str(value)[:40]!r} is no ISO-8601 time"
+            raise ValueError(message)
+        if self._key and not _KEY_SPELLING.fullmatch(value):
+            message = f"{value!r} in a key is not spelled YYYY-MM-DD HH:MM:SS: map the column to text"
             raise ValueError(message)
         *parts, fraction, offset = match.groups()
         digits = (fraction or "").rstrip("0")
@@ -127,7 +150,7 @@ class Date(Codec):
         return date.fromordinal(int(sent or 0) + _2000.toordinal()).isoformat()
 
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
-        if storage != "text" or not re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        if storage != "text" or not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
             message = f"{str(value)[:40]!r} is no date of the form YYYY-MM-DD"
             raise ValueError(message)
         return date.fromisoformat(value).toordinal() - _2000.toordinal()
@@ -138,21 +161,32 @@ class Time(Codec):
 
     wire = "int8"
 
+    def __init__(self, name: TypeName, *, not_null: bool, key: bool) -> None:
+        """`name` holds the decimals kept, if they are said; in a key a time has one spelling only."""
+        super().__init__(not_null=not_null)
+        self._digits, self._key = name.sizes[0] if name.sizes else 6, key
+
     def text(self, sent: Sent) -> str:
         """Return the time of day."""
         return (_2000 + timedelta(microseconds=int(sent or 0))).time().isoformat()
 
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
-        if storage != "text" or not re.fullmatch(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?", value):
+        if storage != "text" or not re.fullmatch(r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?", value, re.ASCII):
             message = f"{str(value)[:40]!r} is no time of the form HH:MM:SS"
             raise ValueError(message)
         clock = time.fromisoformat(value)
+        if self._key and clock.isoformat() != value:
+            message = f"{value!r} in a key has another spelling: map the column to text"
+            raise ValueError(message)
+        if clock.microsecond % 10 ** (6 - self._digits):
+            message = f"{value!r} is finer than {self._digits} decimals, PostgreSQL would round it"
+            raise ValueError(message)
         seconds = (clock.hour * 60 + clock.minute) * 60 + clock.second
         return seconds * _SECOND + clock.microsecond
 
 
 def _usual(values: Sequence[str]) -> bool:
-    """Tell whether texts of one length have the usual shape, with no more than six decimals.
+    """Tell whether texts of one length have the usual shape: up to six decimals, and Z, +00:00 or no offset.
 
     `fromisoformat` takes more shapes than ours, and cuts what is finer than a microsecond without a word.
     """
@@ -165,10 +199,19 @@ def _usual(values: Sequence[str]) -> bool:
         and joined[13::length] == joined[16::length] == colons
         and set(joined[10::length]) <= {"T", " "}
     )
-    if not shaped or length == _SECONDS_LENGTH:
-        return shaped
-    too_fine = length > _MICROSECONDS_LENGTH and set(joined[_MICROSECONDS_LENGTH::length]) & _DIGITS
-    return set(joined[_SECONDS_LENGTH::length]) <= {".", "Z", "+", "-"} and not too_fine
+    return shaped and all(_tail_is_usual(joined[place::length] for place in range(_SECONDS_LENGTH, length)))
+
+
+def _tail_is_usual(places: Iterator[str]) -> Iterator[bool]:
+    """Look at what follows the seconds, place by place, each as the characters all texts have there."""
+    tail = [set(place) for place in places]
+    if tail and tail[-1] == {"Z"}:
+        tail.pop()
+    elif len(tail) >= len(_ZERO) and [*map("".join, map(sorted, tail[-len(_ZERO) :]))] == list(_ZERO):
+        del tail[-len(_ZERO) :]
+    if tail:
+        yield tail[0] == {"."} and 1 < len(tail) <= 7  # noqa: PLR2004  a point and six digits
+        yield set().union(*tail[1:]) <= _DIGITS
 
 
 def _microseconds(since: timedelta) -> int:
