@@ -30,8 +30,22 @@ SELECT con.conname::text, rel.relname::text, ns.nspname::text, con.contype::text
              WHERE a.attrelid = con.conrelid AND a.attnum = ANY (con.conkey) ORDER BY a.attname)
 FROM pg_constraint AS con
 JOIN pg_class AS rel ON rel.oid = con.conrelid JOIN pg_namespace AS ns ON ns.oid = rel.relnamespace
-WHERE (con.conrelid = %(oid)s::oid AND con.contype IN ('f', 'u')) OR (con.confrelid = %(oid)s::oid AND con.contype = 'f')
+WHERE (con.conrelid = %(oid)s::oid AND con.contype IN ('f', 'u', 'x')) OR (con.confrelid = %(oid)s::oid AND con.contype = 'f')
 ORDER BY con.contype, con.conname;
+
+-- name: unique_indexes
+-- Unique indexes that belong to no constraint, such as an ORM makes, with the statement that brings each back.
+SELECT c.relname::text, n.nspname::text, pg_get_indexdef(i.indexrelid),
+       array(SELECT a.attname::text FROM pg_attribute AS a
+             WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) ORDER BY a.attname),
+       i.indpred IS NULL AND i.indexprs IS NULL
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE i.indrelid = %(oid)s::oid AND i.indisunique
+  AND NOT EXISTS (SELECT FROM pg_constraint AS con WHERE con.conindid = i.indexrelid)
+ORDER BY c.relname;
+
+-- name: drop_index
+DROP INDEX {name};
 
 -- name: user_triggers
 SELECT tgname::text FROM pg_trigger

@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.tables (
     name text NOT NULL,
     target text NOT NULL,
     created boolean NOT NULL,
+    fingerprint text NOT NULL,
     state text NOT NULL DEFAULT 'pending',
     start_seq bigint NOT NULL DEFAULT 0,
     cursor text,
@@ -151,8 +152,11 @@ VALUES (%(source_id)s, %(source)s, %(schema)s, 'installed', %(epoch)s, %(seq)s, 
         %(guard)s);
 
 -- name: register_table
-INSERT INTO cdcsync.tables (source_id, number, name, target, created)
-VALUES (%(source_id)s, %(number)s, %(name)s, %(target)s, %(created)s);
+INSERT INTO cdcsync.tables (source_id, number, name, target, created, fingerprint)
+VALUES (%(source_id)s, %(number)s, %(name)s, %(target)s, %(created)s, %(fingerprint)s);
+
+-- name: fingerprints
+SELECT number, fingerprint FROM cdcsync.tables WHERE source_id = %(source_id)s;
 
 -- name: register_ddl
 INSERT INTO cdcsync.pending_ddl (source_id, place, phase, table_name, name, statement, detached)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pwd
 import random
@@ -16,14 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 from psycopg import sql
 from support.postgres import PASSWORD
+from support.refusals import REFUSED, TYPICAL_VERBS, UNKNOWN, USAGE, assert_one_line, fingerprint, refuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.cli import Cli, Result
+    from support.cli import Cli
     from support.postgres import Database
 
-OK, REFUSED, USAGE, UNKNOWN = 0, 1, 2, 3
 # Every verb that opens the source, in the way that would change most.
 SOURCE_VERBS = [
     ("check",),
@@ -37,7 +36,6 @@ SOURCE_VERBS = [
     ("drain", "--handover"),
     ("uninstall",),
 ]
-TYPICAL_VERBS = [("install",), ("run",), ("lag",)]
 # Those that need PostgreSQL, with their exit code when it cannot be had on a source that is installed.
 TARGET_VERBS = [
     (("check",), REFUSED),
@@ -51,34 +49,6 @@ TARGET_VERBS = [
 ]
 # Root may read everything; without these two capabilities it is a user like any other.
 MORTAL = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
-
-
-def _fingerprint(source: Path) -> dict[str, str]:
-    """Hash the source and its journals; -shm is no content, and an empty -wal is as good as none."""
-    files = (path for path in source.parent.glob(f"{source.name}*") if path.is_file() and path.suffix != ".db-shm")
-    contents = {path.name: path.read_bytes() for path in files}
-    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items() if content}
-
-
-def _assert_one_line(result: Result, *mentioned: str, lag: bool = False) -> None:
-    """One line says what is wrong; it shows no password."""
-    text = result.out if lag else result.err
-    assert len(text.splitlines()) == 1, text
-    assert text.startswith("CDCSYNC UNKNOWN - " if lag else "cdcsync: ")
-    for word in mentioned:
-        assert word in text, text
-    assert PASSWORD not in result.out + result.err
-
-
-def _refuses(cli: Cli, verb: tuple[str, ...], source: Path, code: int, *mentioned: str) -> None:
-    """Run a verb that must fail with one line and change neither side."""
-    assert cli.database is not None
-    before = _fingerprint(source), cli.database.tables()
-    is_lag = verb[0] == "lag"
-    result = cli(*verb, expect=UNKNOWN if is_lag else code)
-    _assert_one_line(result, *mentioned, lag=is_lag)
-    assert (_fingerprint(source), cli.database.tables()) == before
-    assert cli.database.sessions() == 0
 
 
 def _missing(path: Path) -> str:
@@ -128,7 +98,7 @@ def test_file_that_is_no_database_is_a_usage_error_for_every_verb(
     """A missing, foreign, encrypted or corrupt file is named in one line; exit 2, for `lag` 3."""
     reason = spoil(source)
     for verb in SOURCE_VERBS if spoil in EVERY_VERB else TYPICAL_VERBS:
-        _refuses(cli, verb, source, USAGE, "app.db", reason)
+        refuses(cli, verb, source, USAGE, "app.db", reason)
 
 
 def test_database_with_a_corrupt_table_stops_the_copy_and_names_the_reason(
@@ -153,20 +123,20 @@ def test_database_with_a_corrupt_table_stops_the_copy_and_names_the_reason(
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may read everything")
 def test_file_that_may_not_be_read_is_a_usage_error_for_every_verb(cli: Cli, source: Path) -> None:
     """A user without the right to read the source is told so in one line, and whom to run as."""
-    before = _fingerprint(source)
+    before = fingerprint(source)
     source.chmod(0)
     if os.geteuid() == 0:
         os.chown(source, pwd.getpwnam("nobody").pw_uid, -1)
     for verb in TYPICAL_VERBS:
         result = cli(*verb, expect=UNKNOWN if verb[0] == "lag" else USAGE, prefix=MORTAL)
-        _assert_one_line(result, "may not be read", lag=verb[0] == "lag")
+        assert_one_line(result, "may not be read", lag=verb[0] == "lag")
     source.chmod(0o600)
-    assert _fingerprint(source) == before
+    assert fingerprint(source) == before
 
 
 def test_source_that_may_not_be_written_is_refused_by_install_alone(cli: Cli, source: Path) -> None:
     """Reading verbs work on a read-only file; `install` says in one line that it cannot."""
-    before = _fingerprint(source)
+    before = fingerprint(source)
     source.chmod(0o444)
     source.parent.chmod(0o555)
     try:
@@ -176,10 +146,10 @@ def test_source_that_may_not_be_written_is_refused_by_install_alone(cli: Cli, so
     finally:
         source.parent.chmod(0o755)
     assert result.code in {REFUSED, USAGE}
-    _assert_one_line(result, "app.db")
+    assert_one_line(result, "app.db")
     assert cli.database is not None
     assert cli.database.tables() == {}
-    assert _fingerprint(source) == before
+    assert fingerprint(source) == before
 
 
 def _closed_port() -> int:
@@ -196,22 +166,22 @@ def test_postgres_out_of_reach_or_refusing_the_password_is_one_line_for_every_ve
     cli("install")
     wrong = {"PGPORT": str(_closed_port())} if fault == "unreachable" else {"PGPASSWORD": "wrong-" + PASSWORD}
     reason = "refused" if fault == "unreachable" else "password authentication failed"
-    before = _fingerprint(source), database.tables()
+    before = fingerprint(source), database.tables()
     for verb, code in TARGET_VERBS:
         result = cli(*verb, expect=code, environment=wrong)
-        _assert_one_line(result, reason, lag=verb[0] == "lag")
+        assert_one_line(result, reason, lag=verb[0] == "lag")
     port, password = int(wrong.get("PGPORT", 0)), wrong.get("PGPASSWORD", PASSWORD)
     inline = cli("run", "--target", database.conninfo(port, password), expect=REFUSED)
-    _assert_one_line(inline, reason)
-    assert (_fingerprint(source), database.tables()) == before
+    assert_one_line(inline, reason)
+    assert (fingerprint(source), database.tables()) == before
 
 
 def test_postgres_out_of_reach_leaves_the_source_as_it_was_at_install(cli: Cli, source: Path) -> None:
     """Without PostgreSQL nothing is installed in the source either."""
-    before = _fingerprint(source)
+    before = fingerprint(source)
     for verb in (("install",), ("run", "--install")):
-        _assert_one_line(cli(*verb, expect=REFUSED, environment={"PGPORT": str(_closed_port())}), "refused")
-    assert _fingerprint(source) == before
+        assert_one_line(cli(*verb, expect=REFUSED, environment={"PGPORT": str(_closed_port())}), "refused")
+    assert fingerprint(source) == before
 
 
 IN_THE_WAY = {
@@ -236,49 +206,8 @@ def test_table_in_the_way_is_refused_by_install_with_its_name(
     with database.connect() as connection:
         connection.execute(statement.encode())
     for verb in (("install",), ("run", "--install")):
-        _refuses(cli, verb, source, REFUSED, named)
+        refuses(cli, verb, source, REFUSED, named)
     assert cli("check", expect=REFUSED).err == ""
-
-
-FAULTY_SETTINGS = {
-    "unknown table": ("[tables.custommers]\nskip = true", "custommers"),
-    "unknown column": ('[tables.customers.columns]\nemial = "text"', "emial"),
-    "unknown key column": ('[tables.prices]\nkey = ["produkt"]', "produkt"),
-    "unknown setting": ("pol_seconds = 1", "pol_seconds"),
-    "unknown setting of a table": ("[tables.customers]\nskipp = true", "skipp"),
-    "unknown setting of a column": ('[tables.customers.columns]\nname = { typ = "text" }', "typ"),
-    "unknown hook": ('[hooks]\nafter_fence = "true"', "after_fence"),
-    "bad value": ("poll_seconds = -1", "poll_seconds"),
-    "bad format of a time": ('[tables.customers.columns]\ncreated = { format = "unix" }', "format"),
-    "reserved": ('http = ":8080"', "http"),
-    "no TOML": ("source = app.db =", "TOML"),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTY_SETTINGS)
-def test_faulty_settings_file_is_a_usage_error_that_names_the_place(cli: Cli, source: Path, fault: str) -> None:
-    """A setting or mapping that means nothing is exit 2 and one line with its name; nothing is changed."""
-    text, named = FAULTY_SETTINGS[fault]
-    settings = cli.cwd / "cdcsync.toml"
-    settings.write_text('source = "../app.db"\n' + text + "\n")
-    for verb in (("install",), ("config", "check")):
-        _refuses(cli, verb, source, USAGE, named)
-
-
-UNBUILDABLE = {
-    "unknown type": ('[tables.customers.columns]\nname = "txet"', "txet"),
-    "two columns of one name": ('[tables.customers.columns]\nname = { target = "email" }', "email"),
-    "two tables of one name": ('[tables.customers]\ntarget = "orders"', "orders"),
-}
-
-
-@pytest.mark.parametrize("fault", UNBUILDABLE)
-def test_mapping_that_cannot_be_built_is_refused_by_install(cli: Cli, source: Path, fault: str) -> None:
-    """A type PostgreSQL does not know, or two things of one name, is one line; nothing is changed."""
-    text, named = UNBUILDABLE[fault]
-    with (cli.cwd / "cdcsync.toml").open("a") as settings:
-        settings.write(text + "\n")
-    _refuses(cli, ("install",), source, REFUSED, named)
 
 
 def test_value_the_target_cannot_hold_stops_the_copy_with_its_place(cli: Cli, database: Database, source: Path) -> None:
@@ -295,64 +224,22 @@ def test_value_the_target_cannot_hold_stops_the_copy_with_its_place(cli: Cli, da
     assert database.value("SELECT count(*) FROM prices") == 0
 
 
-def test_unknown_settings_in_the_environment_are_usage_errors(cli: Cli, source: Path) -> None:
-    """A misspelt CDCSYNC_ name is refused; what is meant for hooks is not."""
-    before = _fingerprint(source)
-    for name in ("CDCSYNC_SORUCE", "cdcsync_tragte"):
-        result = cli("install", expect=USAGE, environment={name: "x"})
-        _assert_one_line(result, name)
-    result = cli("install", expect=USAGE, environment={"CDCSYNC_POLL_SECONDS": "soon"})
-    _assert_one_line(result, "poll_seconds")
-    assert _fingerprint(source) == before
-    cli("plan", environment={"CDCSYNC_HOOK_STATE": "x"})
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("instal",),
-        ("install", "--sorce", "x"),
-        ("run", "--dry-run"),
-        ("verify", "--table", "nothing"),
-        ("drain", "--timeout", "soon"),
-        ("run", "--poll-seconds", "never"),
-        ("install", "--config", "missing.toml"),
-        ("config", "shwo"),
-        ("unit", "extra"),
-    ],
-    ids=" ".join,
-)
-def test_faulty_command_line_is_a_usage_error(cli: Cli, source: Path, arguments: tuple[str, ...]) -> None:
-    """An unknown verb, option, value or table is exit 2 and one line."""
-    if arguments[0] == "verify":
-        cli("install")
-        cli("run", "--once")
-    _refuses(cli, arguments, source, USAGE)
-
-
-def test_no_source_named_is_a_usage_error(cli: Cli) -> None:
-    """Without a settings file and --source the line says where a source is named."""
-    for verb in TYPICAL_VERBS:
-        is_lag = verb[0] == "lag"
-        _assert_one_line(cli(*verb, expect=UNKNOWN if is_lag else USAGE), "--source", lag=is_lag)
-
-
 def test_role_without_rights_is_refused_with_the_grant_it_needs(cli: Cli, database: Database, source: Path) -> None:
     """A role that may not create a schema is told the GRANT; neither side is changed."""
     on_database = sql.SQL("ON DATABASE {}").format(sql.Identifier(database.name)).as_string()
     with database.server.admin(database.name) as admin:
         admin.execute(f"REVOKE CREATE {on_database} FROM mover".encode())
-    _refuses(cli, ("install",), source, REFUSED, "GRANT CREATE ON DATABASE")
+    refuses(cli, ("install",), source, REFUSED, "GRANT CREATE ON DATABASE")
     with database.server.admin(database.name) as admin:
         admin.execute("REVOKE CREATE ON SCHEMA public FROM mover")
         admin.execute(f"GRANT CREATE {on_database} TO mover".encode())
-    _refuses(cli, ("install",), source, REFUSED, "GRANT")
+    refuses(cli, ("install",), source, REFUSED, "GRANT")
 
 
 def test_verbs_on_a_source_that_is_not_installed_say_so(cli: Cli, source: Path) -> None:
     """`run`, `drain`, `status`, `verify` and `lag` before `install` name the command that is missing."""
     for verb, code in ((("run",), 1), (("run", "--once"), 1), (("drain",), 1), (("verify",), 1), (("lag",), 3)):
-        _refuses(cli, verb, source, code, "not installed")
+        refuses(cli, verb, source, code, "not installed")
     result = cli("status", expect=REFUSED)
     assert "not installed" in result.out
     assert cli("status", "--json", expect=REFUSED).json["state"] is None

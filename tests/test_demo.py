@@ -175,9 +175,7 @@ def test_clients_wrote_before_and_after_the_switch(played: Played) -> None:
     assert max(before) < min(after)
 
 
-def test_the_proof_notices_planted_losses(
-    played: Played, target: psycopg.Connection[Any], tmp_path: Path
-) -> None:
+def test_the_proof_notices_planted_losses(played: Played, target: psycopg.Connection[Any], tmp_path: Path) -> None:
     """A write that was never stored, a lost row and a changed text are each named; the rest is found."""
     entries = _ledger(played)
     chats = [entry for entry in entries if entry["table"] == "messages"]

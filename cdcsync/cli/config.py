@@ -12,7 +12,7 @@ from psycopg.errors import ProgrammingError
 from cdcsync.cli import show
 from cdcsync.cli.options import JsonOption, with_settings
 from cdcsync.edges.source import Source
-from cdcsync.machine.context import proposed_plans
+from cdcsync.machine.context import EMBEDDED, proposed_plans
 from cdcsync.words.settings import Loaded, Settings, public_name
 
 app = typer.Typer(no_args_is_help=True, help="Show or check the settings in force.")
@@ -62,8 +62,8 @@ def _with_password(conninfo: str, password: str | None) -> str:
     try:
         parts = conninfo_to_dict(conninfo)
     except ProgrammingError:
-        # "embedded", or nothing libpq understands: its own error will say so.
-        return conninfo
+        # Nothing libpq understands may still hold a password.
+        return conninfo if conninfo == EMBEDDED else MASK
     changed: dict[str, Any] = {**parts, "password": password}
     return make_conninfo(**changed) if "password" in parts else conninfo
 

@@ -67,6 +67,7 @@ def facts(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("changelog", "unknown" if found["changelog_bytes"] is None else _size(found["changelog_bytes"])),
         ("write-ahead log", _size(found["wal_bytes"])),
     ]
+    lines += [("not captured", f"table {name}, created since install") for name in found["new_tables"]]
     return lines + [("drift", drift) for drift in found["drift"]]
 
 

@@ -17,10 +17,17 @@ def command(
     context: Context,
     *,
     drop_control: Annotated[bool, typer.Option("--drop-control", help="Drop the control schema too.")] = False,
+    source_only: Annotated[
+        bool, typer.Option("--source-only", help="Leave the target alone, as when it is gone for good.")
+    ] = False,
 ) -> int:
     """Leave the source as it was, and take guard and triggers off the target's tables. User tables stay."""
-    for text in uninstall(context, drop_control=drop_control):
-        show.line(text)
+    with context.open_source() as source:
+        if not source.is_installed():
+            show.line("not installed: nothing to do")
+            return 0
+    seconds = uninstall(context, drop_control=drop_control, source_only=source_only)
+    show.line(f"uninstalled; the write lock was held for {seconds * 1000:.1f} ms")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
@@ -35,6 +36,15 @@ def table_plans(schema: SourceSchema, settings: Settings, classes: StorageClasse
     plans = {table.name: _table_plan(table, settings.table(table.name), classes) for table in moved}
     ordered = [plans[name] for name in _parents_first(moved)]
     return tuple(_follow_parents(plan, plans, settings) for plan in ordered)
+
+
+def fingerprint(plan: TablePlan) -> str:
+    """Return what must stay as it was at install: which columns go where, how times are read, the key.
+
+    Types are left out: the target's own are the ones that count.
+    """
+    columns = [(c.source, c.target, c.format, c.naive) for c in plan.columns]
+    return hashlib.sha256(repr((plan.target, columns, plan.key)).encode()).hexdigest()
 
 
 def _refuse_unknown(schema: SourceSchema, settings: Settings) -> None:

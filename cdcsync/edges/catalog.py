@@ -76,6 +76,28 @@ def other_constraints(target: Target, oid: int) -> list[TargetConstraint]:
     return [TargetConstraint(n, t, s, k, d, tuple(columns)) for n, t, s, k, d, columns in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class TargetIndex:
+    """A unique index without a constraint; `whole` tells that it covers all rows by plain columns."""
+
+    name: str
+    schema: str
+    definition: str
+    columns: tuple[str, ...]
+    whole: bool
+
+
+def unique_indexes(target: Target, oid: int) -> list[TargetIndex]:
+    """Return the unique indexes of a table that belong to no constraint."""
+    rows = target.rows(_FILE, "unique_indexes", oid=oid)
+    return [TargetIndex(name, schema, text, tuple(columns), whole) for name, schema, text, columns, whole in rows]
+
+
+def drop_index(target: Target, index: TargetIndex) -> None:
+    """Drop an index; its definition must have been stored before."""
+    target.execute(_FILE, "drop_index", {"name": sql.Identifier(index.schema, index.name)})
+
+
 def user_triggers(target: Target, oid: int) -> list[str]:
     """Return the names of triggers that are not ours."""
     return [row[0] for row in target.rows(_FILE, "user_triggers", oid=oid)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
+from cdcsync.core.plan import fingerprint
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.edges.target import Target, one_line, table_name
 from cdcsync.words.errors import RefusedError
@@ -68,7 +69,13 @@ def register_table(target: Target, source_id: str, plan: TablePlan, schema: str,
         name=plan.name,
         target=plan.target,
         created=created,
+        fingerprint=fingerprint(plan),
     )
+
+
+def fingerprints(target: Target, source_id: str) -> dict[int, str]:
+    """Return what each table's mapping was at install, by table number."""
+    return dict(target.rows(_FILE, "fingerprints", source_id=source_id))
 
 
 def register_ddl(target: Target, source_id: str, place: int, statement: TargetStatement, *, detached: bool) -> None:

@@ -143,7 +143,7 @@ class Source:
 
 def connect(path: Path, *, mode: str) -> sqlite3.Connection:
     """Open a database by URI in mode ro or rw, never creating one. Raises UsageError if it cannot be read."""
-    uri = f"file:{quote(str(path))}?mode={mode}"
+    uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
     connection = None
     try:
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from cdcsync.edges.statements import postgres_statement
 from cdcsync.words.errors import LostCheckpointError, StopRequestedError, TargetError, UsageError
 
 CONNECT_SECONDS = 10
+_PERHAPS_SECRET = re.compile(r"[^\s'\"]*@")
 LOST_CHECKPOINT = "CDC01"  # raised by cdcsync.advance in sql/control.sql
 
 # SQLSTATE classes and codes of failures that pass: connection trouble, server starting or stopping, deadlock,
@@ -48,8 +50,9 @@ class Target:
             # Registered for the type's oid a dumper written in Python would come first; this one is written in C.
             self.connection.adapters.register_dumper(bytes, BytesBinaryDumper)
             self.ask("session.sql", "begin", schema=schema, writer=writer)
-        except psycopg.ProgrammingError as error:
-            message = f"target is no connection string libpq understands: {one_line(error)}; see --target"
+        except psycopg.ProgrammingError:
+            # libpq quotes what it could not read, and that may be the password.
+            message = "target is no connection string libpq understands: see --target, or leave it empty and use PGHOST"
             raise UsageError(message) from None
         except psycopg.Error as error:
             raise TargetError(_refusal(error)) from None
@@ -163,7 +166,9 @@ def one_line(error: BaseException) -> str:
 
 
 def _refusal(error: psycopg.Error) -> str:
-    return f"PostgreSQL lets nobody in: {one_line(error)}; check --target or PGHOST, PGUSER and the password"
+    # A password with an unescaped @ reaches libpq as part of the host.
+    text = _PERHAPS_SECRET.sub("...@", one_line(error))
+    return f"PostgreSQL lets nobody in: {text}; check --target or PGHOST, PGUSER and the password"
 
 
 def table_name(schema: str, table: str) -> sql.Identifier:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from cdcsync.core.quoting import sqlite_name, sqlite_text
+from cdcsync.core.sqltext.lexer import group, split, tokens
 from cdcsync.edges.statements import trigger_template
 from cdcsync.words.nouns import Index, KeyColumn, Table
 
@@ -83,9 +84,10 @@ def _moved(column: str) -> str:
 
 def _collisions(table: Table, key: tuple[KeyColumn, ...]) -> list[str]:
     collisions = [_collides(table, index) for index in table.indexes if index.unique]
+    rowid = table.hidden_rowid or (None if table.rowid_key is None else sqlite_name(table.rowid_key))
     # Where the key is the rowid itself, a victim has the new row's own key, which the AFTER triggers log.
-    if table.hidden_rowid is not None and [column.name for column in key] != [table.rowid_key]:
-        collisions.append(f"victim.{table.hidden_rowid} = new.{table.hidden_rowid}")
+    if rowid is not None and [column.name for column in key] != [table.rowid_key]:
+        collisions.append(f"victim.{rowid} = new.{rowid}")
     return collisions
 
 
@@ -158,26 +160,7 @@ def index_expressions(index: Index) -> list[str]:
     """Return the expressions of an index in order, as its CREATE INDEX text spells them."""
     if index.sql is None:
         return []
-    return [term for term, column in zip(_terms(index.sql), index.columns, strict=True) if column.name is None]
-
-
-def _terms(create_index: str) -> list[str]:
-    """Split the column list of CREATE INDEX at its top-level commas, each term without COLLATE, ASC and DESC."""
-    terms = [""]
-    depth, quote = 0, ""
-    for character in create_index:
-        inside = depth > 0
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"`[":
-            quote = "]" if character == "[" else character
-        elif character in "()":
-            depth += 1 if character == "(" else -1
-            if depth == 0:
-                break
-        elif character == "," and depth == 1:
-            terms.append("")
-            continue
-        if inside:
-            terms[-1] += character
-    return [_TERM_TAIL.sub("", term).strip() for term in terms]
+    found = tokens(index.sql)
+    listed, _ = group(found, next(place for place, token in enumerate(found) if token.text == "("))
+    terms = [_TERM_TAIL.sub("", " ".join(token.text for token in term)) for term in split(listed)]
+    return [term for term, column in zip(terms, index.columns, strict=True) if column.name is None]

@@ -18,7 +18,8 @@ from cdcsync.words.nouns import TablePlan
 Attempt = Callable[[list[Row]], object]
 
 _COLUMN = re.compile(r"column (?:\"((?:[^\"]|\"\")+)\"|([^\s,:]+))")
-REFUSALS = (psycopg.DataError, psycopg.IntegrityError)
+# A row too large for a page, or a key too large for its index, is an operational error to psycopg.
+REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 
 
 def refused(target: Target, rows: list[Row], attempt: Attempt) -> Iterator[tuple[Row, psycopg.Error]]:

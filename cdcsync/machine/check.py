@@ -21,6 +21,7 @@ from cdcsync.words.nouns import Finding, SourceSchema, TablePlan
 SERVERS = range(14, 19)
 """Major versions of PostgreSQL cdcsync is made for."""
 
+BUILT_IN_COLLATIONS = {"BINARY", "NOCASE", "RTRIM"}
 NAME_BYTES = 63
 MOST_COLUMNS = 1600
 SAMPLE_KEYS = 5
@@ -72,6 +73,7 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
     for name, reason in schema.not_migrated:
         findings.append(Finding("info", "not_migrated", f"{name} is not migrated: {reason}", table=name))
     for plan in plans:
+        findings += _capture_findings(plan)
         if not plan.key:
             message = (
                 f"table {plan.name} has no key: it is copied whole, in one transaction, by the snapshot, "
@@ -82,6 +84,23 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
             condition = _null_keys(source, plan, column.name)
             if condition is not None:
                 findings.append(condition)
+    return findings
+
+
+def _capture_findings(plan: TablePlan) -> list[Finding]:
+    """Refuse what the triggers could miss, or the daemon could not read."""
+    findings = []
+    skip = f"[tables.{plan.name}] skip = true"
+    generated = {column.name for column in plan.table.columns if column.generated}
+    for index in plan.table.indexes:
+        if index.unique and generated & {column.name for column in index.columns}:
+            message = f"unique index {index.name} of {plan.name} is on a generated column: SQLite hides from triggers "
+            message += "which rows REPLACE is about to delete through it"
+            findings.append(Finding("blocking", "generated_unique", message, f"drop the index, or {skip}", plan.name))
+    for part in plan.key:
+        if part.collation.upper() not in BUILT_IN_COLLATIONS:
+            message = f"the key of {plan.name} uses the collation {part.collation}, which only the application knows"
+            findings.append(Finding("blocking", "collation", message, skip, plan.name, part.name))
     return findings
 
 

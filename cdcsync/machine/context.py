@@ -10,9 +10,9 @@ from typing import Self
 
 from loguru import logger
 
-from cdcsync.core.plan import StorageClasses, table_plans, untyped_columns
+from cdcsync.core.plan import StorageClasses, fingerprint, table_plans, untyped_columns
 from cdcsync.core.quoting import sqlite_name
-from cdcsync.edges import embedded
+from cdcsync.edges import control, embedded
 from cdcsync.edges.catalog import find_table
 from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
@@ -124,20 +124,22 @@ def installed_plans(
 ) -> tuple[TablePlan, ...]:
     """Return the plans of the captured tables with the types their target tables really have.
 
-    Raises PermanentStopError where mapping or target no longer match the installation.
+    Tables created since are not captured, and no obstacle. Raises PermanentStopError where mapping or target no
+    longer match the installation.
     """
     with source.reading() as connection:
-        plans = table_plans(read_schema(connection), settings, {})
-    named = {plan.name: plan for plan in plans}
-    if set(named) != set(installation.numbers):
-        changed = ", ".join(sorted(set(named) ^ set(installation.numbers)))
-        message = (
-            f"the tables captured are not those the settings name ({changed}): "
-            "run cdcsync uninstall and cdcsync install with these settings"
-        )
-        raise PermanentStopError(message)
+        schema = read_schema(connection)
+        plans = {plan.name: plan for plan in table_plans(schema, settings, {})}
+    registered = control.fingerprints(target, installation.source_id)
+    for name, number in installation.numbers.items():
+        if name not in plans or fingerprint(plans[name]) != registered.get(number):
+            message = (
+                f"table {name} is not mapped any more as it was at install: restore its mapping, or run cdcsync "
+                "uninstall, empty the target tables, and install with the new one"
+            )
+            raise PermanentStopError(message)
     return tuple(
-        _with_target_types(replace(named[name], number=number), target, settings.target_schema)
+        _with_target_types(replace(plans[name], number=number), target, settings.target_schema)
         for name, number in installation.numbers.items()
     )
 

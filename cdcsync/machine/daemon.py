@@ -70,6 +70,7 @@ class Daemon:
         Raises RefusedError where another daemon runs, TargetError if PostgreSQL was never reached, and
         PermanentStopError for what a restart cannot mend, which it also records as the state.
         """
+        logger.info("following {}", self._context.settings.source_path)
         try:
             self._run()
         finally:
@@ -130,6 +131,13 @@ class Daemon:
             except PermanentStopError as error:
                 self._record_stop(session, error)
                 raise
+            except psycopg.Error as error:
+                if passes_by_itself(error):
+                    raise
+                # A missing table or right does not come back by waiting.
+                stop = PermanentStopError(f"PostgreSQL: {one_line(error)}; does not retry by itself")
+                self._record_stop(session, stop)
+                raise stop from error
             finally:
                 self._session = None
 

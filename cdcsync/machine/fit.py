@@ -10,9 +10,11 @@ from cdcsync.core.quoting import postgres_name
 from cdcsync.edges.catalog import (
     TargetColumn,
     TargetConstraint,
+    TargetIndex,
     TargetTable,
     has_rows,
     other_constraints,
+    unique_indexes,
     unique_keys,
     user_triggers,
 )
@@ -35,8 +37,8 @@ def misfits(target: Target, schema: str, plan: TablePlan, found: TargetTable) ->
     def blocking(code: str, message: str, fix: str, column: str | None = None) -> Finding:
         return Finding("blocking", code, message, fix, plan.name, column)
 
-    if found.kind not in {"r", "p"}:
-        return [blocking("target_in_the_way", f"{name} is in the way: it is no table", ways)]
+    if found.kind != "r":
+        return [blocking("target_in_the_way", f"{name} is in the way: it is no ordinary table", ways)]
     if not found.ours:
         fix = f"ALTER TABLE {postgres_name(schema, plan.target)} OWNER TO this role, or {ways}"
         return [blocking("not_owner", f"{name} is in the way: it belongs to {found.owner}", fix)]
@@ -90,6 +92,12 @@ def _cannot_hold(column: ColumnPlan, found: TargetColumn) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def detachable_indexes(target: Target, plan: TablePlan, found: TargetTable) -> list[TargetIndex]:
+    """Return the unique indexes that must wait, like unique constraints; one on the key is the upserts' arbiter."""
+    key = sorted(column.target for column in plan.key_plans)
+    return [index for index in unique_indexes(target, found.oid) if not (index.whole and sorted(index.columns) == key)]
 
 
 def detachable(target: Target, plan: TablePlan, found: TargetTable) -> list[TargetConstraint]:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 
 from cdcsync.core.ddl import target_ddl
 from cdcsync.edges import capture, control
-from cdcsync.edges.catalog import attach_statement, detach, find_table
+from cdcsync.edges.catalog import attach_statement, detach, drop_index, find_table
 from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.triggers import Captured
 from cdcsync.machine.check import structural_findings
 from cdcsync.machine.context import Context, Installation, anchor_at, proposed_plans
-from cdcsync.machine.fit import detachable
-from cdcsync.words.errors import CdcsyncError, RefusedError, TargetError
+from cdcsync.machine.fit import detachable, detachable_indexes
+from cdcsync.words.errors import RefusedError, TargetError
 from cdcsync.words.nouns import (
     NotCarried,
     Position,
@@ -122,6 +122,9 @@ def _build_target(
             for constraint in detachable(target, plan, found):
                 built.later.append((attach_statement(constraint), True))
                 detach(target, constraint)
+            for index in detachable_indexes(target, plan, found):
+                built.later.append((TargetStatement("unique", plan.name, index.name, index.definition), True))
+                drop_index(target, index)
     for statement in statements:
         # A table found in place keeps its own schema: nothing of ours is added to it.
         if not built.created[statement.table]:
@@ -153,26 +156,21 @@ def _register(context: Context, target: Target, source: Source, plans: Sequence[
         control.register_ddl(target, source_id, place, statement, detached=detached)
 
 
-def uninstall(context: Context, *, drop_control: bool) -> list[str]:
-    """Take everything of ours out of the source, and guard and triggers off the target's tables.
+def uninstall(context: Context, *, drop_control: bool, source_only: bool) -> float:
+    """Take guard and triggers off the target's tables, then everything of ours out of the source. User tables stay.
 
-    Returns lines to print. User tables stay. Where the target cannot be reached the source is still freed,
-    and TargetError says what is left.
+    Returns the seconds the source's write lock was held. Raises TargetError, and changes nothing, where the target
+    is out of reach, unless `source_only` leaves it as it is: without the source's id nobody would find it again.
     """
     with context.open_source() as source:
-        if not source.is_installed():
-            return ["not installed: nothing to do"]
         installation = Installation(source)
-    unreached: CdcsyncError | None = None
-    try:
-        _clean_target(context, installation, drop_control=drop_control)
-    except TargetError as error:
-        unreached = error
-    seconds = capture.uninstall(context.settings.source_path)
-    if unreached is not None:
-        message = f"the source is free of cdcsync, but the target keeps its guard: {unreached}"
-        raise TargetError(message)
-    return [f"uninstalled; the write lock was held for {seconds * 1000:.1f} ms"]
+    if not source_only:
+        try:
+            _clean_target(context, installation, drop_control=drop_control)
+        except TargetError as error:
+            message = f"{error}; nothing was changed: --source-only frees the source and leaves the target guarded"
+            raise TargetError(message) from None
+    return capture.uninstall(context.settings.source_path)
 
 
 def _clean_target(context: Context, installation: Installation, *, drop_control: bool) -> None:

@@ -49,9 +49,13 @@ class Session:
             raise NotInstalledError(message)
         self.store = CheckpointStore(self.target, self.installation.source_id)
         self.checkpoint: Checkpoint = self.store.read()
-        self.plans = {
-            plan.number: plan for plan in installed_plans(self.source, self.target, context.settings, self.installation)
-        }
+        # After the handover the tables are the application's, which may change them as it likes.
+        plans = (
+            ()
+            if self.checkpoint.state == "cut_over"
+            else installed_plans(self.source, self.target, context.settings, self.installation)
+        )
+        self.plans: dict[int, TablePlan] = {plan.number: plan for plan in plans}
 
     def close(self) -> None:
         """Close both sides."""
@@ -85,18 +89,23 @@ class Session:
         Raises RefusedError while another verb works on this source.
         """
         deadline = time.monotonic() + TAKEOVER_SECONDS
+        holder = self.store.read().role
         while not self.store.try_lock("holder"):
-            holder = self.store.read().role
-            if holder == "daemon":
+            if self.store.read().role == "daemon":
                 # Its next compare-and-set fails, and it lets go of the lock.
                 self.store.take(role)
             if time.monotonic() > deadline:
-                message = f"cdcsync {holder or 'run'} is working on this source and does not let go: end it, or wait"
-                raise RefusedError(message)
+                raise RefusedError(self._held_by(holder))
             time.sleep(0.05)
         # Again under the lock: a daemon that stood by may have come between.
         self.store.take(role)
         self.checkpoint = self.store.read()
+
+    def _held_by(self, holder: str | None) -> str:
+        daemon = self.store.read_daemon()
+        if holder == "daemon" and daemon is not None:
+            return f"the daemon (pid {daemon[0]} on {daemon[1]}) does not let go: it hangs; end it, then run this again"
+        return f"cdcsync {holder or 'run'} is working on this source and does not let go: end it, or wait"
 
     def try_take(self, role: str) -> bool:
         """Take the checkpoint if nobody holds it: the daemon's way, which never takes it from a verb."""

@@ -10,6 +10,7 @@ import psycopg
 
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target, one_line
 from cdcsync.machine.context import Context, Installation
@@ -58,6 +59,7 @@ def _status(context: Context, source: Source, installation: Installation, target
         "daemon": _daemon(store),
         "quarantined": 0,
         "drift": _drift(source, installation),
+        "new_tables": _new_tables(context, source, installation),
         "changelog_bytes": source.log_bytes(),
         "wal_bytes": source.wal_bytes(),
         "verified": {"seq": None, "tables": 0},
@@ -92,6 +94,14 @@ def _drift(source: Source, installation: Installation) -> list[str]:
         if source.schema_hash() != installation.schema_hash:
             return ["the schema or the triggers of captured tables changed since install"]
     return []
+
+
+def _new_tables(context: Context, source: Source, installation: Installation) -> list[str]:
+    """Return tables created since install, which nobody captures."""
+    with source.reading() as connection:
+        names = [table.name for table in read_schema(connection).tables]
+    mapped = context.settings.tables
+    return [n for n in names if n not in installation.numbers and not (n in mapped and mapped[n].skip)]
 
 
 def estimated_drain(changes: int, rate: float | None) -> float | None:

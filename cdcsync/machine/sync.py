@@ -14,7 +14,7 @@ import psycopg
 
 from cdcsync.edges.rows import stop_at_bad_row
 from cdcsync.edges.spool import Spool
-from cdcsync.machine.bad_rows import first_bad_row
+from cdcsync.machine.bad_rows import REFUSALS, first_bad_row
 from cdcsync.machine.context import anchor_at
 from cdcsync.machine.session import Session
 from cdcsync.words.errors import PermanentStopError, ReadTooLongError
@@ -130,7 +130,7 @@ class Sync:
                     _compare_counts(session, batch)
                     for changed in set(progress) - set(session.checkpoint.tables):
                         session.store.save(changed)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except REFUSALS as error:
             if isinstance(error, psycopg.errors.UniqueViolation) and write is _upsert:
                 raise
             raise self._explained(batch, error) from error

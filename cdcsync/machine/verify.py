@@ -1,8 +1,8 @@
 """Verify: compare every row, typed and exact, while both sides go on.
 
 A page of the source is read at head H and compared with the target at its position P. A row that differs counts
-only if its key has no entry between the two: then both sides show the same version of it. Keys with entries are
-looked at again until they stand still between P and H. Memory is bounded by one page.
+only if its key has no entry above the lower of the two: then both sides show the same version of it. Keys that
+have one are looked at again until they are equal or stand still. Memory is bounded by one page.
 """
 
 from __future__ import annotations
@@ -69,6 +69,9 @@ def verify(session: Session, names: list[str] | None, patience: float, tick: Tic
     Raises UsageError for an unknown table, GaveUpError where a table is not copied yet or where keys do not
     come to a common position within `patience` seconds.
     """
+    if session.checkpoint.state == "cut_over":
+        message = "PostgreSQL was handed over: it goes its own way now, and the source no longer says what is right"
+        raise GaveUpError(message)
     by_name = {plan.name: plan for plan in session.plans.values()}
     unknown = [name for name in names or [] if name not in by_name]
     if unknown:
@@ -151,17 +154,18 @@ class _Comparison:
         if not found:
             return
         keys = [self._reader.key_of(rows[difference.place]) for difference in found]
-        moving = self._moving(set(keys), min(head, position), max(head, position))
+        moving = self._moving(set(keys), min(head, position))
         for difference, key in zip(found, keys, strict=True):
             if key not in moving:
                 self._count(difference, self._reader.show_key(key))
 
-    def _moving(self, keys: set[Row], low: int, high: int) -> set[Row]:
-        """Return which of the sent keys have entries in (low, high]."""
-        if low == high:
-            return set()
+    def _moving(self, keys: set[Row], low: int) -> set[Row]:
+        """Return which of the sent keys have entries above `low`, up to the head of now.
+
+        Not only up to the target's position: a cycle that was split carries rows newer than where it ended.
+        """
         with self._session.source.reading() as connection:
-            logged = self._reader.logged_keys(connection, low, high)
+            logged = self._reader.logged_keys(connection, low, int(self._session.source.ask("head")))
             return {sent for key in logged if (sent := self._reader.sent_key(key)) in keys and sent is not None}
 
     def _extras(self, lowest: int) -> int:
@@ -206,7 +210,7 @@ class _Comparison:
                 time.sleep(0.05)
 
     def _look_again(self, keys: list[Key]) -> list[Key]:
-        """Compare single keys once; return those that have entries between the two positions."""
+        """Compare single keys once; return those that differ and have entries since."""
         rows = RowList()
         present: list[Key] = []
         gone: list[Key] = []
@@ -220,10 +224,11 @@ class _Comparison:
         with self._comparer.snapshot(self._session.store.source_id) as position:
             found = self._comparer.compare(rows.rows, see=False)
             unwanted = self._comparer.unwanted([converted for _, converted in absent])
-        low, high = min(head, position), max(head, position)
+        differing = {present[difference.place] for difference in found} | {absent[place][0] for place in unwanted}
         with self._session.source.reading() as connection:
-            wanted = set(keys)
-            moving = {key for key in self._reader.logged_keys(connection, low, high) if key in wanted}
+            now = int(self._session.source.ask("head"))
+            logged = self._reader.logged_keys(connection, min(head, position), now)
+            moving = {key for key in logged if key in differing}
         for difference in found:
             if present[difference.place] not in moving:
                 self._count(difference, show(present[difference.place]))

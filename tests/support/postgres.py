@@ -13,16 +13,13 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 HOST = "127.0.0.1"
 ROLE = "mover"
@@ -245,11 +242,6 @@ class Servers:
         """Stop all."""
         for server in self._running.values():
             server.close()
-
-
-def kinds() -> Iterator[str]:
-    """Name the kinds of servers that can be started here."""
-    yield from installations()
 
 
 def _free_port() -> int:

@@ -61,9 +61,7 @@ def _write(service: HTTPConnection) -> tuple[dict[str, Any], float]:
     return entry, acknowledged
 
 
-def _wait_until_visible(
-    target: psycopg.Connection[Any], ident: str, acknowledged: float, stop: Stop
-) -> float | None:
+def _wait_until_visible(target: psycopg.Connection[Any], ident: str, acknowledged: float, stop: Stop) -> float | None:
     while not target.execute(VISIBLE, [ident]).fetchone():
         # Giving up counts as the time waited, being told to stop as no sample.
         if time.perf_counter() - acknowledged > PATIENCE_SECONDS:
