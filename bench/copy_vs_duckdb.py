@@ -142,14 +142,20 @@ def extension(name: str) -> Path:
     """Return the path of an extension that came as a package: nothing is downloaded."""
     found = importlib.util.find_spec(f"duckdb_extension_{name}")
     assert found is not None
-    folder = Path(found.origin or "").parent if found.origin else Path(next(iter(found.submodule_search_locations or [])))
+    folder = (
+        Path(found.origin or "").parent if found.origin else Path(next(iter(found.submodule_search_locations or [])))
+    )
     return next(folder.rglob("*.duckdb_extension"))
 
 
 def drop(server: embedded.EmbeddedServer) -> None:
     """Make room for the next round."""
     with psycopg.connect(server.conninfo, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS sessions, messages, drafts; CHECKPOINT" if False else "DROP TABLE IF EXISTS sessions, messages, drafts")
+        connection.execute(
+            "DROP TABLE IF EXISTS sessions, messages, drafts; CHECKPOINT"
+            if False
+            else "DROP TABLE IF EXISTS sessions, messages, drafts"
+        )
 
 
 if __name__ == "__main__":

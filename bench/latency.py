@@ -23,6 +23,8 @@ import psycopg
 
 from cdcsync.edges import embedded
 
+QUIET_LOOKS = 1000
+
 WRITER = """
 import sqlite3, sys, time
 path, synchronous, rate, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])
@@ -49,7 +51,10 @@ def main() -> None:
 
 def measure(synchronous: str, rate: float, seconds: float) -> None:
     """Run one combination and print its figures."""
-    with tempfile.TemporaryDirectory(prefix="cdcsync-bench-") as folder, embedded.start(Path(folder) / "state") as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="cdcsync-bench-") as folder,
+        embedded.start(Path(folder) / "state") as server,
+    ):
         source = Path(folder) / "t.db"
         connection = sqlite3.connect(source)
         connection.executescript("PRAGMA journal_mode = wal; CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
@@ -61,7 +66,9 @@ def measure(synchronous: str, rate: float, seconds: float) -> None:
             "CDCSYNC_STATE_DIR": str(Path(folder) / "state"),
             "CDCSYNC_LOG_LEVEL": "WARNING",
         }
-        daemon = subprocess.Popen([sys.executable, "-m", "cdcsync", "run", "--install"], env=environment, stdout=subprocess.DEVNULL)
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "cdcsync", "run", "--install"], env=environment, stdout=subprocess.DEVNULL
+        )
         time.sleep(3)
         command = [sys.executable, "-c", WRITER, str(source), synchronous, str(rate), str(seconds)]
         writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -82,7 +89,7 @@ def watch(server: embedded.EmbeddedServer, writer: subprocess.Popen[str]) -> dic
     seen: dict[int, float] = {}
     last, quiet = 0, 0
     with psycopg.connect(server.conninfo, autocommit=True) as connection:
-        while quiet < 1000:
+        while quiet < QUIET_LOOKS:
             row = connection.execute("SELECT max(id) FROM public.t").fetchone()
             now, newest = time.time(), (row[0] if row else None) or 0
             for number in range(last + 1, newest + 1):

@@ -30,7 +30,10 @@ INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {s
 DELETE FROM {table} WHERE ({key}) = ({values});
 
 -- name: delete_staged
-DELETE FROM {table} AS t USING {stage} AS s WHERE {same_key};
+-- Each key is looked up by itself: a join of the planner's choice may read the whole table for every batch.
+DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+    SELECT t.ctid FROM {stage} AS s CROSS JOIN LATERAL (SELECT ctid FROM {table} AS t WHERE {same_key} LIMIT 1) AS t
+));
 
 -- name: stage
 -- A staging table has the columns' types and none of their constraints; it is empty again after each commit.

@@ -19,14 +19,17 @@ INSERT INTO {keys} ({key}) SELECT {key} FROM {stage};
 
 -- name: different
 -- Place of each staged row that is missing in the target or differs; which columns differ; both sides as text.
+-- LATERAL with LIMIT looks each key up: a join of the planner's choice may read the whole table for every page.
 SELECT s._cdcsync_place, NOT t._cdcsync_there IS TRUE, ARRAY[{flags}], ARRAY[{source_texts}], ARRAY[{target_texts}]
-FROM {stage} AS s LEFT JOIN (SELECT true AS _cdcsync_there, * FROM {table}) AS t ON {same_key}
+FROM {stage} AS s
+LEFT JOIN LATERAL (SELECT true AS _cdcsync_there, * FROM {table} AS t WHERE {same_key} LIMIT 1) AS t ON true
 WHERE t._cdcsync_there IS NULL OR ROW({source_row})::record *<> ROW({target_row})::record
 ORDER BY 1;
 
 -- name: unwanted
 -- Target rows for staged keys that have no row in the source.
-SELECT s._cdcsync_place FROM {stage} AS s WHERE EXISTS (SELECT FROM {table} AS t WHERE {same_key});
+SELECT s._cdcsync_place FROM {stage} AS s
+CROSS JOIN LATERAL (SELECT FROM {table} AS t WHERE {same_key} LIMIT 1) AS t;
 
 -- name: extra
 -- Target rows whose key was seen nowhere in the source.

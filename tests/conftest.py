@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support import shop
 from support.cli import Cli
+from support.pair import Pair, wipe
 from support.postgres import Database, Server, Servers, installations
 from support.processes import Processes
 from support.proxy import Proxy
@@ -80,6 +82,22 @@ def cli(processes: Processes, tmp_path: Path, database: Database) -> Cli:
 def proxied_cli(processes: Processes, tmp_path: Path, database: Database, proxy: Proxy) -> Cli:
     """The console command with the proxy between it and PostgreSQL."""
     return _cli(processes, tmp_path, database, proxy.port)
+
+
+@pytest.fixture(scope="module")
+def shared_database(servers: Servers) -> Iterator[Database]:
+    """A database for the short tests of one module, which empty it: making one costs more than many of them."""
+    made = servers.get("wheel").create_database()
+    yield made
+    made.drop()
+
+
+@pytest.fixture
+def make_pair(tmp_path: Path, shared_database: Database) -> Iterator[Callable[..., Pair]]:
+    """Make a source with the given schema and settings, which is synced in this process; once a test."""
+    with ExitStack() as stack:
+        yield lambda schema, **settings: stack.enter_context(Pair(tmp_path, shared_database, schema, **settings))
+    wipe(shared_database)
 
 
 @pytest.fixture

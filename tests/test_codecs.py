@@ -26,7 +26,9 @@ STORAGE: dict[type, Any] = {int: "integer", float: "real", str: "text", bytes: "
 moments = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
 texts = st.one_of(
     st.text(max_size=20),
-    st.sampled_from(["now", "today", "infinity", "", " ", "12.0", "1.10", "NaN", "2024-02-30", "01/02/2024", "\0", "t"]),
+    st.sampled_from(
+        ["now", "today", "infinity", "", " ", "12.0", "1.10", "NaN", "2024-02-30", "01/02/2024", "\0", "t"]
+    ),
     st.uuids().map(str),
     st.uuids().map(lambda value: str(value).upper()),
     moments.map(lambda moment: moment.isoformat()),
@@ -36,7 +38,9 @@ texts = st.one_of(
     st.dates().map(str),
     st.times().map(str),
     st.decimals(allow_nan=False, allow_infinity=False, places=3).map(str),
-    st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)).map(json.dumps),
+    st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)).map(
+        json.dumps
+    ),
 )
 numbers = st.one_of(
     st.integers(-(2**63), 2**63 - 1),
@@ -77,14 +81,19 @@ ORACLES: dict[str, Callable[[Any, Any], bool]] = {
     "integer": lambda value, got: type(value) is int and value == got,
     "smallint": lambda value, got: type(value) is int and value == got,
     "double precision": _same_float,
-    "real": lambda value, got: struct.pack("f", value) == struct.pack("f", got) and float(value) == struct.unpack("f", struct.pack("f", value))[0],
+    "real": lambda value, got: (
+        struct.pack("f", value) == struct.pack("f", got)
+        and float(value) == struct.unpack("f", struct.pack("f", value))[0]
+    ),
     "numeric": _number,
     "numeric(9,3)": _number,
     "boolean": _boolean,
     "text": lambda value, got: got == (value if isinstance(value, str) else repr(value)),
     "character varying(8)": lambda value, got: got == (value if isinstance(value, str) else repr(value)),
     "bytea": lambda value, got: isinstance(value, bytes) and value == got,
-    "uuid": lambda value, got: (value if isinstance(value, bytes) else bytes.fromhex(value.replace("-", ""))) == got.bytes,
+    "uuid": lambda value, got: (
+        (value if isinstance(value, bytes) else bytes.fromhex(value.replace("-", ""))) == got.bytes
+    ),
     "timestamp with time zone": _moment,
     "date": lambda value, got: date.fromisoformat(value) == got,
     "time without time zone": lambda value, got: time.fromisoformat(value) == got,
@@ -146,7 +155,9 @@ def test_a_page_converted_at_once_equals_its_values_one_by_one(type_sql: str, *,
         except ValueError:
             return
         singly = [_sent(codec, value) for value in page if not (isinstance(value, str) and "\0" in value)]
-        kept = [sent for value, sent in zip(page, at_once, strict=True) if not (isinstance(value, str) and "\0" in value)]
+        kept = [
+            sent for value, sent in zip(page, at_once, strict=True) if not (isinstance(value, str) and "\0" in value)
+        ]
         assert all(fits for fits, _ in singly)
         assert repr(kept) == repr([converted for _, converted in singly])
 
@@ -195,7 +206,13 @@ def test_two_uuid_keys_that_differ_in_case_never_become_one() -> None:
 
 @pytest.mark.parametrize(
     ("form", "value", "seconds"),
-    [("epoch_s", 86400, 86400), ("epoch_ms", 1500, 1.5), ("epoch_us", 1, 1e-6), ("julian", 2440588.5, 86400), ("epoch_s", 0.25, 0.25)],
+    [
+        ("epoch_s", 86400, 86400),
+        ("epoch_ms", 1500, 1.5),
+        ("epoch_us", 1, 1e-6),
+        ("julian", 2440588.5, 86400),
+        ("epoch_s", 0.25, 0.25),
+    ],
 )
 def test_named_formats_of_times_are_read_exactly(form: str, value: float, seconds: float) -> None:
     """Epoch seconds, milliseconds, microseconds and julian days become the moment they stand for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from typing import Annotated
 
 import typer
@@ -37,7 +38,8 @@ def command(
         install_verb.report(install(context))
     daemon = Daemon(context)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: daemon.stop())
+        # In a thread: the handler interrupts the main thread anywhere, inside the lock of an Event too.
+        signal.signal(number, lambda _number, _frame: threading.Thread(target=daemon.stop, daemon=True).start())
     if once:
         return _once(context, daemon, json=json)
     daemon.run()

@@ -43,7 +43,7 @@ class SourceReplacedError(Exception):
 
 
 class Daemon:
-    """One run of the daemon on one source. `stop` may be called from a signal handler or another thread."""
+    """One run of the daemon on one source. `stop` is called from another thread."""
 
     def __init__(self, context: Context) -> None:
         """Prepare; nothing is opened before `run` or `run_once`."""
@@ -70,7 +70,6 @@ class Daemon:
         Raises RefusedError where another daemon runs, TargetError if PostgreSQL was never reached, and
         PermanentStopError for what a restart cannot mend, which it also records as the state.
         """
-        logger.info("following {}", self._context.settings.source_path)
         try:
             self._run()
         finally:
@@ -123,6 +122,7 @@ class Daemon:
             self._session = session
             try:
                 self._become_the_daemon(session)
+                logger.info("following {} from position {}", session.source.path, session.checkpoint.position.seq)
                 with self._surroundings(session):
                     session.target.execute("session.sql", "loose_commits")
                     # Ready, not up to date: a copy may take longer than any start is given.

@@ -1,0 +1,127 @@
+"""A source and its target driven in this very process: it saves the half second that each verb costs."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any, Self
+
+from psycopg import sql
+
+from cdcsync.machine.context import Context
+from cdcsync.machine.drain import DrainReport, drain
+from cdcsync.machine.install import InstallReport, install, uninstall
+from cdcsync.machine.session import Session
+from cdcsync.machine.stream import bring_up, copy_stale
+from cdcsync.machine.sync import Sync
+from cdcsync.machine.verify import VerifyReport, verify
+from cdcsync.words.settings import Settings
+from support.postgres import ROLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from support.postgres import Database
+
+MANY = 150
+"""More keys than go row by row: a batch of this size is staged."""
+
+
+class Pair:
+    """One source, one database. `apply_max_keys = 1` splits every transaction into cycles of single entries."""
+
+    def __init__(self, folder: Path, database: Database, schema: str, **settings: Any) -> None:
+        """Make the source; `settings` are those of cdcsync."""
+        self.path, self.database = folder / "app.db", database
+        self.application = sqlite3.connect(self.path, isolation_level=None)
+        self.application.execute("PRAGMA journal_mode = wal")
+        self.application.execute("PRAGMA synchronous = OFF")
+        self.application.executescript(schema)
+        state = folder / "state"
+        self.settings = Settings(source=self.path, target=database.conninfo(), state_dir=state, **settings)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the application's connection."""
+        self.application.close()
+
+    def change_settings(self, **settings: Any) -> None:
+        """Use other settings from now on."""
+        self.settings = self.settings.model_copy(update=settings)
+
+    def write(self, *statements: str) -> None:
+        """Let the application write, in one transaction."""
+        self.application.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            self.application.execute(statement)
+        self.application.execute("COMMIT")
+
+    def insert(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        """Let the application insert rows, in one transaction."""
+        marks = ", ".join("?" * len(rows[0]))
+        self.application.execute("BEGIN IMMEDIATE")
+        self.application.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+        self.application.execute("COMMIT")
+
+    def source(self, query: str) -> list[tuple[Any, ...]]:
+        """Return rows of the source."""
+        return self.application.execute(query).fetchall()
+
+    def target(self, query: str) -> list[tuple[Any, ...]]:
+        """Return rows of the target."""
+        return self.database.rows(query)
+
+    def force(self, *statements: str) -> None:
+        """Write to the target past the guard and past its constraints, as an administrator can."""
+        with self.database.server.admin(self.database.name) as admin:
+            admin.execute(b"SET session_replication_role = replica")
+            for statement in statements:
+                admin.execute(statement.encode())
+
+    def execute(self, *statements: str) -> None:
+        """Run statements on the target as the role that syncs."""
+        with self.database.connect() as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def install(self) -> InstallReport:
+        """Install."""
+        with Context(self.settings) as context:
+            return install(context)
+
+    def sync(self) -> None:
+        """Do what `run --once` does: copy what is not copied, catch up."""
+        with Context(self.settings) as context, Session(context) as session:
+            session.take("drain")
+            try:
+                bring_up(session, Sync(session), lambda: None)
+                copy_stale(session)
+            finally:
+                session.release()
+
+    def verify(self, names: list[str] | None = None, patience: float = 3.0) -> VerifyReport:
+        """Verify."""
+        with Context(self.settings) as context, Session(context) as session:
+            return verify(session, names, patience, lambda _table, _rows: None)
+
+    def drain(self, *, handover: bool = True, quiet_seconds: float = 0.0) -> DrainReport:
+        """Drain, and hand over unless told not to."""
+        with Context(self.settings) as context:
+            return drain(context, timeout=30, quiet_seconds=quiet_seconds, handover=handover)
+
+    def uninstall(self) -> None:
+        """Uninstall; the control schema stays."""
+        with Context(self.settings) as context:
+            uninstall(context, drop_control=False, source_only=False)
+
+
+def wipe(database: Database) -> None:
+    """Leave the database as it was made."""
+    with database.server.admin(database.name) as admin:
+        admin.execute(b"DROP SCHEMA IF EXISTS cdcsync CASCADE")
+        admin.execute(b"DROP SCHEMA public CASCADE")
+        admin.execute(b"CREATE SCHEMA public")
+        admin.execute(sql.SQL("GRANT CREATE, USAGE ON SCHEMA public TO {}").format(sql.Identifier(ROLE)))

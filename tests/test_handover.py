@@ -1,0 +1,315 @@
+"""The handover happens whole or not at all; before and after it, every verb still says what is the case."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from support.processes import clean_environment
+
+from cdcsync.machine import drain as drain_module
+from cdcsync.machine import handover
+from cdcsync.machine.install import uninstall
+from cdcsync.words.errors import NotInstalledError, PermanentStopError, TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.cli import Cli
+    from support.pair import Pair
+    from support.postgres import Database
+
+    Make = Callable[..., Pair]
+
+FAMILY = """
+CREATE TABLE p (id INTEGER PRIMARY KEY, u TEXT UNIQUE);
+CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p (id) ON DELETE CASCADE, v TEXT);
+INSERT INTO p VALUES (1, 'a'), (2, 'b'), (3, 'c');
+INSERT INTO c VALUES (10, 1, 'x'), (20, 2, 'y'), (30, 3, 'z');
+"""
+FOREIGN_KEYS = "SELECT conname, convalidated FROM pg_constraint WHERE contype = 'f' AND conrelid::regclass::text = 'c'"
+# Killed where all is done but the COMMIT.
+KILLED = """
+import os, signal, sys
+from cdcsync.edges.checkpoint import CheckpointStore
+CheckpointStore.cut_over = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+sys.argv = ["cdcsync", *sys.argv[1:]]
+from cdcsync.cli.main import main
+main()
+"""
+
+
+def _goes_on_right(pair: Pair) -> None:
+    """What enforced foreign keys would break: parents that swap a unique value, or go alone, and orphans."""
+    assert pair.target(FOREIGN_KEYS) == []
+    pair.write(
+        "UPDATE p SET u = 'tmp' WHERE id = 1",
+        "UPDATE p SET u = 'a' WHERE id = 2",
+        "UPDATE p SET u = 'b' WHERE id = 1",
+    )
+    pair.sync()
+    pair.write("DELETE FROM p WHERE id = 3", "INSERT INTO c VALUES (40, 99, 'orphan')")
+    pair.sync()
+    for query in ("SELECT * FROM p ORDER BY id", "SELECT * FROM c ORDER BY id"):
+        assert pair.target(query) == pair.source(query)
+    assert pair.verify().equal
+    assert pair.target("SELECT state, guarded FROM cdcsync.checkpoint") == [("streaming", True)]
+
+
+def test_a_handover_called_off_leaves_no_foreign_key(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One late write calls it off; the stream goes on without constraints, and the next handover adds them."""
+    pair = make_pair(FAMILY)
+    pair.install()
+    pair.sync()
+    validate = handover._validate_foreign_keys  # noqa: SLF001  the last step before the source is asked again
+
+    def late(*arguments: object) -> None:
+        validate(*arguments)  # type: ignore[arg-type]
+        pair.write("UPDATE c SET v = 'late' WHERE id = 10")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(handover, "_validate_foreign_keys", late)
+        report = pair.drain()
+    assert not report.handed_over
+    assert not report.quiet
+    assert report.tables == ["c"]
+    pair.sync()
+    _goes_on_right(pair)
+    report = pair.drain()
+    assert report.handed_over
+    assert report.handover is not None
+    # Two rows lost their parent above; what is not true is not claimed.
+    assert len(report.handover.remarks) == 1
+    assert "2 rows have no parent" in report.handover.remarks[0]
+    assert [validated for _, validated in pair.target(FOREIGN_KEYS)] == [False]
+
+
+def test_a_handover_killed_before_its_commit_leaves_nothing(make_pair: Make) -> None:
+    """SIGKILL with everything done but the COMMIT: no foreign key, the guard on, the stream goes on right."""
+    pair = make_pair(FAMILY)
+    pair.install()
+    pair.sync()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, "drain", "--handover", "--quiet-seconds", "0", "--source", pair.path],
+        env=clean_environment(**pair.database.environment()),
+        cwd=pair.path.parent,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    _goes_on_right(pair)
+    pair.write("DELETE FROM c WHERE p NOT IN (SELECT id FROM p)")
+    report = pair.drain()
+    assert report.handover is not None
+    assert report.handover.remarks == []
+    assert [validated for _, validated in pair.target(FOREIGN_KEYS)] == [True]
+
+
+def test_a_handover_that_fails_at_its_last_step_is_undone(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error instead of the cut over leaves the target as it was, and the source may go on."""
+    pair = make_pair(FAMILY)
+    pair.install()
+    pair.sync()
+
+    def fail(*_: object) -> None:
+        message = "planted"
+        raise TargetError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cdcsync.edges.checkpoint.CheckpointStore.cut_over", fail)
+        with pytest.raises(TargetError, match="planted"):
+            pair.drain()
+    _goes_on_right(pair)
+
+
+def test_the_tests_see_foreign_keys_that_stay(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: foreign keys in a transaction of their own before the decision are found out."""
+    pair = make_pair(FAMILY)
+    pair.install()
+    pair.sync()
+    real = handover.hand_over
+
+    def early(session: object, decide: Callable[[], None]) -> object:
+        handover.complete_target(session, "foreign_key")  # type: ignore[arg-type]
+        pair.write("UPDATE c SET v = 'late' WHERE id = 10")
+        return real(session, decide)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(drain_module, "hand_over", early)
+        assert not pair.drain().handed_over
+    with pytest.raises(AssertionError):
+        _goes_on_right(pair)
+
+
+IDS = """
+CREATE TABLE high (id INTEGER PRIMARY KEY AUTOINCREMENT, v); INSERT INTO high VALUES (700, 1); DELETE FROM high;
+CREATE TABLE negative (id INTEGER PRIMARY KEY, v); INSERT INTO negative VALUES (-5, 1);
+CREATE TABLE empty (id INTEGER PRIMARY KEY, v);
+CREATE TABLE fresh (id INTEGER PRIMARY KEY AUTOINCREMENT, v);
+CREATE TABLE "last" (id INTEGER PRIMARY KEY, v); INSERT INTO "last" VALUES (9223372036854775807, 1);
+CREATE TABLE "Odd.na%me" (id INTEGER PRIMARY KEY, v); INSERT INTO "Odd.na%me" VALUES (41, 1);
+"""
+
+
+def test_ids_go_on_behind_every_id_that_was_given(make_pair: Make) -> None:
+    """Above AUTOINCREMENT's high-water mark and max(id), from 1 in empty tables; the end of all ids is remarked."""
+    pair = make_pair(IDS)
+    pair.install()
+    pair.sync()
+    report = pair.drain()
+    assert report.handover is not None
+    assert [remark.partition(":")[0] for remark in report.handover.remarks] == ["last.id"]
+    next_ids = {"high": 701, "negative": 1, "empty": 1, "fresh": 1, '"Odd.na%me"': 42}
+    for table, expected in next_ids.items():
+        with pair.database.connect() as connection:
+            found = connection.execute(f"INSERT INTO {table} (v) VALUES (NULL) RETURNING id".encode()).fetchall()
+        assert found == [(expected,)], table
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "note TEXT DEFAULT 'AUTOINCREMENT'",
+        "v /* no autoincrement here */",
+        '"autoincrement" INT',
+        "v -- autoincrement\n",
+    ],
+)
+def test_the_word_autoincrement_alone_is_no_high_water_mark(make_pair: Make, column: str) -> None:
+    """A source without AUTOINCREMENT has no sqlite_sequence, whatever its comments, names and defaults say."""
+    pair = make_pair(f"CREATE TABLE t (id INTEGER PRIMARY KEY, {column}); INSERT INTO t (id) VALUES (5)")
+    pair.install()
+    pair.sync()
+    assert pair.drain().handed_over
+    pair.execute("INSERT INTO t DEFAULT VALUES")
+    assert pair.target("SELECT max(id) FROM t") == [(6,)]
+
+
+def test_a_sequence_too_narrow_for_the_ids_is_remarked(make_pair: Make) -> None:
+    """An int identity found in place cannot go on after 3,000,000,000: a remark, and the handover is done."""
+    pair = make_pair(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v);"
+        "INSERT INTO t VALUES (3000000000, 1); DELETE FROM t; INSERT INTO t VALUES (7, 1)"
+    )
+    pair.execute("CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v bigint)")
+    pair.install()
+    pair.sync()
+    report = pair.drain()
+    assert report.handed_over
+    assert report.handover is not None
+    assert [remark.partition(":")[0] for remark in report.handover.remarks] == ["t.id"]
+
+
+def test_orphans_are_remarked_and_not_fatal(make_pair: Make) -> None:
+    """Rows without a parent arrive; the foreign key then guards new rows only, and the remark counts them."""
+    pair = make_pair(FAMILY + "INSERT INTO c VALUES (40, 98, 'orphan'), (41, 99, 'orphan')")
+    pair.install()
+    pair.sync()
+    report = pair.drain()
+    assert report.handover is not None
+    assert len(report.handover.remarks) == 1
+    assert "2 rows have no parent" in report.handover.remarks[0]
+    assert [validated for _, validated in pair.target(FOREIGN_KEYS)] == [False]
+    with pytest.raises(Exception, match="foreign key"):
+        pair.execute("INSERT INTO c VALUES (50, 97, 'new orphan')")
+
+
+def test_after_the_handover_the_tables_are_the_applications(cli: Cli, database: Database, tmp_path: Path) -> None:
+    """Migrated, renamed or dropped in PostgreSQL: run and drain end with 0, verify with 3, and nothing is touched."""
+    with closing(sqlite3.connect(tmp_path / "app.db")) as db, db:
+        db.executescript("CREATE TABLE t (id INTEGER PRIMARY KEY, v); CREATE TABLE u (id INTEGER PRIMARY KEY)")
+    cli.environment["CDCSYNC_SOURCE"] = str(tmp_path / "app.db")
+    cli("run", "--install", "--once")
+    cli("drain", "--handover", "--quiet-seconds", "0")
+    with database.connect() as connection:
+        connection.execute(b"ALTER TABLE t DROP COLUMN v")
+        connection.execute(b"DROP TABLE u")
+    for verb in (("run",), ("run", "--once"), ("drain",), ("drain", "--handover"), ("status",)):
+        cli(*verb, seconds=30)
+    assert "handed over" in cli("verify", expect=3).err
+    assert [
+        column
+        for (column,) in database.rows(
+            "SELECT attname FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped"
+        )
+    ] == ["id"]
+
+
+def test_uninstall_without_postgres_changes_nothing(make_pair: Make, cli: Cli) -> None:
+    """The source keeps its triggers and id, so that the guard can still be taken off; --source-only frees it."""
+    pair = make_pair("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
+    pair.install()
+    pair.sync()
+    ours = "SELECT name FROM sqlite_master WHERE name LIKE '\\_cdcsync%' ESCAPE '\\' ORDER BY 1"
+    before = pair.source(ours)
+    cli.environment |= pair.database.environment(1) | {"CDCSYNC_SOURCE": str(pair.path)}
+    refused = cli("uninstall", expect=1)
+    assert len(refused.error_lines) == 1
+    assert "--source-only" in refused.err
+    assert pair.source(ours) == before
+    cli.environment |= pair.database.environment()
+    cli("uninstall")
+    assert pair.source(ours) == []
+    pair.execute("INSERT INTO t VALUES (1, 1)", "DELETE FROM t")
+    pair.install()
+    cli.environment |= pair.database.environment(1)
+    cli("uninstall", "--source-only")
+    assert pair.source(ours) == []
+
+
+def test_a_table_created_after_install_is_reported_and_no_obstacle(make_pair: Make, cli: Cli) -> None:
+    """Every verb goes on; `status` names the table until it is skipped by name."""
+    pair = make_pair("CREATE TABLE t (id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES (1, 1)")
+    pair.install()
+    pair.sync()
+    pair.write("CREATE TABLE brand_new (id INTEGER PRIMARY KEY)", "INSERT INTO t VALUES (2, 2)")
+    pair.sync()
+    assert pair.verify().equal
+    cli.environment |= pair.database.environment() | {"CDCSYNC_SOURCE": str(pair.path)}
+    assert cli("status", "--json").json["new_tables"] == ["brand_new"]
+    assert "brand_new" in cli("status").out
+    assert pair.drain(handover=False).drained
+    assert pair.drain().handed_over
+    assert pair.target("SELECT id FROM t ORDER BY id") == [(1,), (2,)]
+    assert pair.target("SELECT to_regclass('brand_new')") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"columns": {"w": {"skip": True}}},
+        {"columns": {"w": {"target": "other"}}},
+        {"columns": {"at": {"format": "epoch_s", "type": "timestamptz"}}},
+        {"target": "elsewhere"},
+        {"key": ["u"]},
+        {"skip": True},
+    ],
+    ids=["column left out", "column renamed", "other format", "table renamed", "other key", "table left out"],
+)
+def test_a_mapping_changed_after_install_stops_with_one_line(make_pair: Make, mapping: dict[str, object]) -> None:
+    """No column is silently frozen: each verb that moves or compares rows stops and names the table."""
+    pair = make_pair(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, w TEXT, at DATETIME, u TEXT NOT NULL UNIQUE);"
+        "CREATE TABLE other (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1, 'a', NULL, 'u')"
+    )
+    pair.install()
+    pair.sync()
+    pair.execute("ALTER TABLE t ADD COLUMN other text")
+    installed = pair.settings
+    pair.settings = type(installed)(**installed.model_dump(exclude={"tables", "target_schema"}), tables={"t": mapping})
+    pair.write("UPDATE t SET w = 'changed'")
+    for verb in (pair.sync, pair.verify, pair.drain):
+        with pytest.raises(PermanentStopError, match=r"^table t is not mapped any more as it was at install: [^\n]*$"):
+            verb()
+    assert pair.target("SELECT w FROM t") == [("a",)]
+    pair.settings = installed
+    pair.sync()
+    assert pair.target("SELECT w FROM t") == [("changed",)]

@@ -1,0 +1,134 @@
+"""Names of every kind pass through every road: the copy, both lanes of the stream, verify and the handover."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.pair import MANY
+
+from cdcsync.words.errors import BadValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.pair import Pair
+
+    Make = Callable[..., Pair]
+
+NAMES = (
+    *("a%b", "%", "%%", "%s", "%(x)s", "%(%%)s", "{}", "{0}", "{x}", "${x}", "$x", "$1", ":x", "?", "a\\b"),
+    *('a"b', '""', "a'b", "a.b", "a b", " ", "-- c", "a;b", "a\nb", "[x]", "`x`", "1a", "é" * 20, "größe", "面接"),
+    *(
+        "select",
+        "order",
+        "User",
+        "new",
+        "old",
+        "victim",
+        "excluded",
+        "rowid",
+        "log",
+        "seq",
+        "tbl",
+        "at",
+        "k1",
+        "t",
+        "s",
+    ),
+    *("place", "times", "line"),
+)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _schema(name: str, number: int) -> str:
+    """One name everywhere at once: table, key, another column, and an index."""
+    table, column = _quoted(name), _quoted(name)
+    return (
+        f"CREATE TABLE {table} ({column} TEXT NOT NULL, k INTEGER NOT NULL, {_quoted(name + ' ')} TEXT UNIQUE,"
+        f" PRIMARY KEY ({column}, k));"
+        f"CREATE UNIQUE INDEX {_quoted(f'{name}i{number}')} ON {table} ({column}, {_quoted(name + ' ')});"
+    )
+
+
+def _insert(pair: Pair, ids: range) -> None:
+    for name in NAMES:
+        pair.insert(_quoted(name), [(f"k{n % 7}", n, f"v{n}") for n in ids])
+
+
+def _assert_same(pair: Pair) -> None:
+    for name in NAMES:
+        query = f"SELECT * FROM {_quoted(name)} ORDER BY k"
+        with pair.database.connect() as connection:
+            assert connection.execute(query.encode()).fetchall() == pair.source(query), name
+
+
+def test_every_name_passes_through_every_road(make_pair: Make) -> None:
+    """Copy, few rows, staged rows, deletes, swaps of unique values, verify and handover of 45 odd names at once."""
+    pair = make_pair("".join(_schema(name, number) for number, name in enumerate(NAMES)))
+    _insert(pair, range(3))
+    assert pair.install().not_carried == []
+    pair.sync()
+    _assert_same(pair)
+    for name in NAMES:
+        # One table a cycle: the lane for few rows.
+        table, column, other = _quoted(name), _quoted(name), _quoted(name + " ")
+        pair.write(
+            f"INSERT INTO {table} VALUES ('new', 100, 'v100')",
+            f"UPDATE {table} SET {other} = 'changed', {column} = 'moved' WHERE k = 1",
+            f"DELETE FROM {table} WHERE k = 0",
+        )
+    pair.change_settings(apply_max_keys=4 * len(NAMES) // 8)
+    pair.sync()
+    _assert_same(pair)
+    pair.change_settings(apply_max_keys=100_000)
+    for name in NAMES:
+        table, other = _quoted(name), _quoted(name + " ")
+        pair.write(
+            f"UPDATE {table} SET {other} = 'between' WHERE k = 2",
+            f"UPDATE {table} SET {other} = 'v2' WHERE k = 100",
+            f"UPDATE {table} SET {other} = 'v100' WHERE k = 2",
+        )
+    _insert(pair, range(200, 200 + MANY))
+    for name in NAMES:
+        pair.write(f"DELETE FROM {_quoted(name)} WHERE k BETWEEN 200 AND 260")
+    pair.sync()
+    _assert_same(pair)
+    report = pair.verify()
+    assert report.equal, report.shown
+    assert set(report.tables) == set(NAMES)
+    drained = pair.drain()
+    assert drained.handed_over
+    assert drained.handover is not None
+    assert drained.handover.remarks == []
+
+
+@pytest.mark.parametrize("name", ["a%b", "%%", "%(x)s", "{}", 'a"b', "a.b", "select"])
+def test_differences_and_bad_values_are_told_by_their_odd_names(make_pair: Make, name: str) -> None:
+    """Verify finds a missing row under any name, and a refused value is told with table, key and column."""
+    table, other = _quoted(name), _quoted(name + " ")
+    pair = make_pair(_schema(name, 0))
+    pair.insert(table, [("a", 1, "x"), ("b", 2, "y")])
+    pair.install()
+    pair.sync()
+    pair.force(f"DELETE FROM {table} WHERE k = 1")
+    report = pair.verify()
+    assert [(found.table, found.source, found.target) for found in report.shown] == [(name, "(row)", None)]
+    pair.force(f"INSERT INTO {table} VALUES ('a', 1, 'x')")
+    pair.write(f"UPDATE {table} SET {other} = 'nul' || char(0) WHERE k = 2")
+    with pytest.raises(BadValueError) as stop:
+        pair.sync()
+    assert str(stop.value).startswith(f"table {name}, key ")
+    assert f"column {name + ' '}: " in str(stop.value)
+
+
+@pytest.mark.parametrize("name", ["_cdcsync_place", "_CDCSYNC_x"])
+def test_names_like_our_own_are_refused(make_pair: Make, name: str) -> None:
+    """A column that begins like cdcsync's own is named by install, which changes nothing."""
+    pair = make_pair(f"CREATE TABLE t (id INTEGER PRIMARY KEY, {name} TEXT)")
+    with pytest.raises(Exception, match=rf"{name} begins like cdcsync's own"):
+        pair.install()
+    assert pair.target("SELECT to_regclass('t')") == [(None,)]
