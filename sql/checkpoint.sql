@@ -86,3 +86,6 @@ WHERE source_id = %(source_id)s AND owner = %(owner)s;
 
 -- name: target_tables
 SELECT number, target FROM cdcsync.tables WHERE source_id = %(source_id)s ORDER BY number;
+
+-- name: is_working
+SELECT state = 'active' FROM pg_stat_activity WHERE pid = %(pid)s;

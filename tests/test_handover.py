@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,16 +12,17 @@ from support.processes import clean_environment
 
 from cdcsync.machine import drain as drain_module
 from cdcsync.machine import handover
+from cdcsync.machine.context import Context
+from cdcsync.machine.daemon import Daemon
 from cdcsync.machine.install import uninstall
-from cdcsync.words.errors import NotInstalledError, PermanentStopError, TargetError
+from cdcsync.machine.status import status
+from cdcsync.words.errors import GaveUpError, PermanentStopError, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from support.cli import Cli
     from support.pair import Pair
-    from support.postgres import Database
 
     Make = Callable[..., Pair]
 
@@ -222,46 +220,45 @@ def test_orphans_are_remarked_and_not_fatal(make_pair: Make) -> None:
         pair.execute("INSERT INTO c VALUES (50, 97, 'new orphan')")
 
 
-def test_after_the_handover_the_tables_are_the_applications(cli: Cli, database: Database, tmp_path: Path) -> None:
-    """Migrated, renamed or dropped in PostgreSQL: run and drain end with 0, verify with 3, and nothing is touched."""
-    with closing(sqlite3.connect(tmp_path / "app.db")) as db, db:
-        db.executescript("CREATE TABLE t (id INTEGER PRIMARY KEY, v); CREATE TABLE u (id INTEGER PRIMARY KEY)")
-    cli.environment["CDCSYNC_SOURCE"] = str(tmp_path / "app.db")
-    cli("run", "--install", "--once")
-    cli("drain", "--handover", "--quiet-seconds", "0")
-    with database.connect() as connection:
-        connection.execute(b"ALTER TABLE t DROP COLUMN v")
-        connection.execute(b"DROP TABLE u")
-    for verb in (("run",), ("run", "--once"), ("drain",), ("drain", "--handover"), ("status",)):
-        cli(*verb, seconds=30)
-    assert "handed over" in cli("verify", expect=3).err
-    assert [
-        column
-        for (column,) in database.rows(
-            "SELECT attname FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped"
-        )
-    ] == ["id"]
+def test_after_the_handover_the_tables_are_the_applications(make_pair: Make) -> None:
+    """Migrated or dropped in PostgreSQL: run and drain succeed and touch nothing, verify says why it cannot answer."""
+    pair = make_pair("CREATE TABLE t (id INTEGER PRIMARY KEY, v); CREATE TABLE u (id INTEGER PRIMARY KEY)")
+    pair.install()
+    pair.sync()
+    assert pair.drain().handed_over
+    pair.execute("ALTER TABLE t DROP COLUMN v", "DROP TABLE u", "INSERT INTO t DEFAULT VALUES")
+    pair.write("INSERT INTO t VALUES (7, 7)", "DELETE FROM u")
+    with Context(pair.settings) as context:
+        Daemon(context).run()
+        Daemon(context).run_once()
+    for handover_too in (False, True):
+        report = pair.drain(handover=handover_too)
+        assert (report.handed_over, report.reason) == (True, "already cut over")
+    with pytest.raises(GaveUpError, match="handed over"):
+        pair.verify()
+    assert pair.target("SELECT * FROM t") == [(1,)]
 
 
-def test_uninstall_without_postgres_changes_nothing(make_pair: Make, cli: Cli) -> None:
+def test_uninstall_without_postgres_changes_nothing(make_pair: Make) -> None:
     """The source keeps its triggers and id, so that the guard can still be taken off; --source-only frees it."""
     pair = make_pair("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
     pair.install()
     pair.sync()
-    ours = "SELECT name FROM sqlite_master WHERE name LIKE '\\_cdcsync%' ESCAPE '\\' ORDER BY 1"
+    ours = "SELECT name FROM sqlite_master WHERE substr(name, 1, 8) = '_cdcsync' ORDER BY 1"
     before = pair.source(ours)
-    cli.environment |= pair.database.environment(1) | {"CDCSYNC_SOURCE": str(pair.path)}
-    refused = cli("uninstall", expect=1)
-    assert len(refused.error_lines) == 1
-    assert "--source-only" in refused.err
+    there, away = pair.settings.target, pair.database.conninfo(port=1)
+    pair.change_settings(target=away)
+    with pytest.raises(TargetError, match="nothing was changed: --source-only"):
+        pair.uninstall()
     assert pair.source(ours) == before
-    cli.environment |= pair.database.environment()
-    cli("uninstall")
+    pair.change_settings(target=there)
+    pair.uninstall()
     assert pair.source(ours) == []
     pair.execute("INSERT INTO t VALUES (1, 1)", "DELETE FROM t")
     pair.install()
-    cli.environment |= pair.database.environment(1)
-    cli("uninstall", "--source-only")
+    pair.change_settings(target=away)
+    with Context(pair.settings) as context:
+        uninstall(context, drop_control=False, source_only=True)
     assert pair.source(ours) == []
 
 
@@ -274,8 +271,9 @@ def test_a_table_created_after_install_is_reported_and_no_obstacle(make_pair: Ma
     pair.sync()
     assert pair.verify().equal
     cli.environment |= pair.database.environment() | {"CDCSYNC_SOURCE": str(pair.path)}
-    assert cli("status", "--json").json["new_tables"] == ["brand_new"]
     assert "brand_new" in cli("status").out
+    with Context(pair.settings) as context:
+        assert status(context)["new_tables"] == ["brand_new"]
     assert pair.drain(handover=False).drained
     assert pair.drain().handed_over
     assert pair.target("SELECT id FROM t ORDER BY id") == [(1,), (2,)]

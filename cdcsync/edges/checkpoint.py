@@ -152,6 +152,11 @@ class CheckpointStore:
         row = self._ask("read_daemon")
         return None if row is None else (int(row[0]), str(row[1]), float(row[2]))
 
+    def is_working(self, backend_pid: int) -> bool:
+        """Tell whether PostgreSQL is executing something for the session with this backend."""
+        row = self._target.ask(_FILE, "is_working", pid=backend_pid)
+        return row is not None and bool(row[0])
+
     def note(self, kind: str, message: str) -> None:
         """Write a line of history for people."""
         self._do("note", kind=kind, message=message)

@@ -68,13 +68,13 @@ class Comparer:
     @contextmanager
     def snapshot(self, source_id: str) -> Iterator[int]:
         """See position and rows at one moment; yields the position."""
-        self._target.connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        self._target.control("BEGIN ISOLATION LEVEL REPEATABLE READ")
         try:
             yield int(self._target.ask(_FILE, "position", source_id=source_id)[0])
         except BaseException:
             self._target.rollback()
             raise
-        self._target.connection.execute("COMMIT")
+        self._target.control("COMMIT")
 
     def begin(self) -> None:
         """Forget the keys seen before."""

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg import sql
@@ -89,6 +89,13 @@ class Target:
         """Return all rows of a named statement."""
         return self.execute(file, name, names, **parameters).fetchall()
 
+    def control(self, statement: LiteralString) -> str | None:
+        """Run a statement about transactions and return its command tag.
+
+        Never prepared: psycopg would count one it prepared in a transaction that failed as still there.
+        """
+        return self.connection.execute(statement, prepare=False).statusmessage
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Run the block in one transaction.
@@ -96,10 +103,10 @@ class Target:
         Raises LostCheckpointError where the checkpoint was moved by somebody else, and TargetError where COMMIT
         answers ROLLBACK: PostgreSQL says so without an error when the transaction had failed before.
         """
-        self.connection.execute("BEGIN")
+        self.control("BEGIN")
         try:
             yield
-            done = self.connection.execute("COMMIT").statusmessage
+            done = self.control("COMMIT")
         except BaseException as error:
             self.rollback()
             if isinstance(error, psycopg.Error) and (known := self._translated(error)) is not None:
@@ -112,26 +119,31 @@ class Target:
     def rollback(self) -> None:
         """Undo the transaction at hand; a lost connection has done so itself."""
         with suppress(psycopg.Error):
-            self.connection.execute("ROLLBACK")
+            self.control("ROLLBACK")
             # psycopg counts a statement as prepared even if a failing pipeline kept the server from seeing it.
-            self.connection.execute("DEALLOCATE ALL")
+            self.control("DEALLOCATE ALL")
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Run the block so that its failure leaves the surrounding transaction usable."""
-        self.connection.execute("SAVEPOINT cdcsync")
+        self.control("SAVEPOINT cdcsync")
         try:
             yield
         except psycopg.Error:
-            self.connection.execute("ROLLBACK TO SAVEPOINT cdcsync")
+            self.control("ROLLBACK TO SAVEPOINT cdcsync")
             raise
-        self.connection.execute("RELEASE SAVEPOINT cdcsync")
+        self.control("RELEASE SAVEPOINT cdcsync")
 
     def stop_soon(self) -> None:
         """Cancel what the session is doing, from another thread; it ends with StopRequestedError."""
         self._stopping.set()
         with suppress(psycopg.Error):
             self.connection.cancel_safe(timeout=1)
+
+    @property
+    def backend_pid(self) -> int:
+        """The process id of the server's side of the session."""
+        return self.connection.info.backend_pid
 
     def cut(self) -> None:
         """End the connection under whoever waits on it, from another thread; the wait fails at once."""

@@ -45,13 +45,13 @@ def first_bad_row(
     target: Target, reader: RowReader, writer: TableWriter, chunks: Iterable[list[Row]]
 ) -> BadValueError | None:
     """Return the first row PostgreSQL refuses to upsert, None if it takes each of them. Leaves no trace."""
-    target.connection.execute("BEGIN")
+    target.control("BEGIN")
     try:
         for rows in chunks:
             for row, error in refused(target, rows, lambda part: writer.upsert_many(target, [part])):
                 return explain(reader, row, error)
     finally:
-        target.connection.execute("ROLLBACK")
+        target.control("ROLLBACK")
     return None
 
 

@@ -27,8 +27,8 @@ RECHECK_SECONDS = 30.0
 SIZES_SECONDS = 60.0
 LARGE_WAL_BYTES = 256 * 1024 * 1024
 
-ALIVE_SECONDS = 120.0
-"""The stream counts as alive this long after its last beat: building an index takes a while without one."""
+ALIVE_SECONDS = 10.0
+"""The stream counts as alive this long after its last beat, and while PostgreSQL works for it."""
 
 
 class Chores:
@@ -105,7 +105,8 @@ class Chores:
         with Source(self._session.source.path) as source:
             lag = source.lag(checkpoint.position.seq)
         notify.status(f"{checkpoint.state}, {lag.changes} changes behind, {lag.seconds:.1f} s")
-        if time.monotonic() - self._beat < ALIVE_SECONDS:
+        # Building an index may take an hour without a beat: PostgreSQL knows that it does.
+        if time.monotonic() - self._beat < ALIVE_SECONDS or self._store().is_working(self._session.target.backend_pid):
             notify.watchdog()
 
     def _recheck(self) -> None:

@@ -46,7 +46,7 @@ def _try_table(
     # The temporary table takes the target's place under its name.
     writer = TableWriter(plan, "pg_temp")
     reader = RowReader(plan)
-    target.connection.execute("BEGIN")
+    target.control("BEGIN")
     try:
         target.execute("apply.sql", "dry_table", {"table": writer.names["table"], "definitions": _definitions(plan)})
         for rows in _pages(source, reader, report.bad.append):

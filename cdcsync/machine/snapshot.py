@@ -160,13 +160,13 @@ def _copy_until_commit(
 def _explained(session: Session, plan: TablePlan, progress: TableProgress, error: psycopg.Error) -> Exception:
     """Copy again from the last commit, page by page in savepoints, until the refused row shows itself."""
     writer = session.writers[plan.number]
-    session.target.connection.execute("BEGIN")
+    session.target.control("BEGIN")
     try:
         for rows, _ in pages(session, plan, None if progress.cursor is None else keys.load(progress.cursor)):
             for row, reason in refused(session.target, rows, lambda part: writer.copy(session.target, [part])):
                 return explain(session.readers[plan.number], row, reason)
     finally:
-        session.target.connection.execute("ROLLBACK")
+        session.target.control("ROLLBACK")
     return PermanentStopError(f"table {plan.name}: PostgreSQL refused the copy: {' '.join(str(error).split())}")
 
 
