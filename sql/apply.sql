@@ -31,7 +31,7 @@ DELETE FROM {table} WHERE ({key}) = ({values});
 
 -- name: delete_staged
 -- Each key is looked up by itself: a join of the planner's choice may read the whole table for every batch.
-DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+DELETE FROM ONLY {table} WHERE ctid = ANY (ARRAY(
     SELECT t.ctid FROM {stage} AS s CROSS JOIN LATERAL (SELECT ctid FROM {table} AS t WHERE {same_key} LIMIT 1) AS t
 ));
 

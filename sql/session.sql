@@ -1,7 +1,8 @@
 -- name: begin
 -- What every session of ours depends on. SET works through poolers where start-up options do not.
 SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO, YMD', false),
-       set_config('IntervalStyle', 'postgres', false), set_config('row_security', 'off', false),
+       set_config('IntervalStyle', 'postgres', false), set_config('extra_float_digits', '1', false),
+       set_config('quote_all_identifiers', 'off', false), set_config('row_security', 'off', false),
        set_config('client_min_messages', 'warning', false), set_config('search_path', quote_ident(%(schema)s) || ', public', false),
        set_config('lock_timeout', '30s', false), set_config('cdcsync.writer', %(writer)s, false);
 

@@ -22,9 +22,9 @@ _PERHAPS_SECRET = re.compile(r"[^\s'\"]*@")
 LOST_CHECKPOINT = "CDC01"  # raised by cdcsync.advance in sql/control.sql
 
 # SQLSTATE classes and codes of failures that pass: connection trouble, server starting or stopping, deadlock,
-# serialization, lock timeout, a standby that will be promoted, full disk or memory, a statement a pooler forgot.
+# serialization, lock timeout, a standby that will be promoted, full disk or memory.
 _PASSING_CLASSES = ("08", "53", "57P")
-_PASSING_CODES = {"25006", "26000", "40001", "40P01", "55P03", "58030"}
+_PASSING_CODES = {"25006", "40001", "40P01", "55P03", "58030"}
 
 
 class Target:
@@ -46,6 +46,9 @@ class Target:
                 keepalives_interval=5,
                 keepalives_count=3,
                 client_encoding="UTF8",
+                # psycopg goes on counting a statement as prepared that a failed pipeline kept from the server, or
+                # that a pooler forgot; preparing would save a tenth of a millisecond.
+                prepare_threshold=None,
             )
             # Registered for the type's oid a dumper written in Python would come first; this one is written in C.
             self.connection.adapters.register_dumper(bytes, BytesBinaryDumper)
@@ -90,11 +93,8 @@ class Target:
         return self.execute(file, name, names, **parameters).fetchall()
 
     def control(self, statement: LiteralString) -> str | None:
-        """Run a statement about transactions and return its command tag.
-
-        Never prepared: psycopg would count one it prepared in a transaction that failed as still there.
-        """
-        return self.connection.execute(statement, prepare=False).statusmessage
+        """Run a statement about transactions and return its command tag."""
+        return self.connection.execute(statement).statusmessage
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -120,8 +120,6 @@ class Target:
         """Undo the transaction at hand; a lost connection has done so itself."""
         with suppress(psycopg.Error):
             self.control("ROLLBACK")
-            # psycopg counts a statement as prepared even if a failing pipeline kept the server from seeing it.
-            self.control("DEALLOCATE ALL")
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:

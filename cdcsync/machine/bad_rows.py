@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 
 import psycopg
@@ -17,7 +16,6 @@ from cdcsync.words.nouns import TablePlan
 
 Attempt = Callable[[list[Row]], object]
 
-_COLUMN = re.compile(r"column (?:\"((?:[^\"]|\"\")+)\"|([^\s,:]+))")
 # A row too large for a page, or a key too large for its index, is an operational error to psycopg.
 REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 
@@ -80,8 +78,7 @@ def _column(plan: TablePlan, error: psycopg.Error) -> str | None:
         return error.diag.column_name
     if error.diag.constraint_name:
         return f"of constraint {error.diag.constraint_name}"
-    match = _COLUMN.search(error.diag.context or "")
-    if match is None:
-        return None
-    name = (match.group(1) or "").replace('""', '"') or match.group(2)
-    return name if any(column.target == name for column in plan.columns) else None
+    # COPY names the column in its context, without quotes: the longest of ours that fits there.
+    _, found, rest = (error.diag.context or "").partition(", column ")
+    fitting = [column.target for column in plan.columns if found and rest.startswith(column.target)]
+    return max(fitting, key=len, default=None)
