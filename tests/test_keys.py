@@ -177,3 +177,17 @@ def test_a_null_in_a_key_stops_a_stream_of_split_cycles(make_pair: Make) -> None
     pair.write("DELETE FROM t WHERE id IS NULL")
     pair.sync()
     assert pair.target("SELECT count(*) FROM t") == [(5,)]
+
+
+def test_a_collation_of_the_applications_own_outside_the_key_is_no_obstacle(make_pair: Make) -> None:
+    """Only keys are looked up: other columns arrive whatever their order means to the application."""
+    pair = make_pair("CREATE TABLE o (id INTEGER PRIMARY KEY)")
+    pair.application.create_collation("backwards", lambda one, other: (one < other) - (one > other))
+    pair.write("CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT COLLATE backwards)")
+    pair.insert("t", [(1, "b")])
+    pair.install()
+    pair.sync()
+    pair.insert("t", [(2, "c")])
+    pair.sync()
+    assert pair.target("SELECT * FROM t ORDER BY k") == [(1, "b"), (2, "c")]
+    assert pair.verify().equal

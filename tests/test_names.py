@@ -132,7 +132,6 @@ def test_names_like_our_own_are_refused(make_pair: Make, name: str) -> None:
     assert pair.target("SELECT to_regclass('t')") == [(None,)]
 
 
-@pytest.mark.xfail(strict=True, reason="the column is looked for up to the first blank of its name")
 def test_a_column_whose_name_begins_like_another_is_told_apart(make_pair: Make) -> None:
     """Of columns "a" and "a b" the one with the refused value is named."""
     pair = make_pair('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, "a b" TEXT)')

@@ -23,7 +23,7 @@ from cdcsync.words.nouns import KeyColumn, TablePlan
 FETCH_BYTES = 256 * 1024
 """Bytes aimed at in one fetch: many small rows, or a few large ones."""
 
-FETCH_ROWS = 500
+FETCH_ROWS = 1000
 """Most rows of one fetch."""
 
 BadRow = Callable[[BadValueError], None]

@@ -7,8 +7,10 @@ written after it therefore never brings a row back for good.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -57,18 +59,31 @@ def copy_all(session: Session, watch: Watch) -> CopyReport:
     """
     report = CopyReport()
     began = time.perf_counter()
-    for progress in session.checkpoint.tables:
-        if progress.state not in {"pending", "copying"}:
-            continue
-        plan = session.plans[progress.number]
-        report.rows += _copy_table(session, progress, watch) if plan.key else copy_whole(session, progress)
-        report.seconds = time.perf_counter() - began
+    with _collector_asleep():
+        for progress in session.checkpoint.tables:
+            if progress.state not in {"pending", "copying"}:
+                continue
+            plan = session.plans[progress.number]
+            report.rows += _copy_table(session, progress, watch) if plan.key else copy_whole(session, progress)
+            report.seconds = time.perf_counter() - began
     for plan in session.plans.values():
         watch()
         if any(p.number == plan.number and p.state == "copied" for p in session.checkpoint.tables):
             session.writers[plan.number].analyze(session.target)
     complete_target(session, "index")
     return report
+
+
+@contextmanager
+def _collector_asleep() -> Iterator[None]:
+    """Rows make half a million tuples a second and no cycles: looking for some takes a tenth of the copy."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def copy_whole(session: Session, progress: TableProgress) -> int:
