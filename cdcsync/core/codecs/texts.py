@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,6 +104,7 @@ class Uuid(Codec):
     wire = "bytea"
 
     _FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+    _ONE = struct.Struct("16s")
     _LENGTH = 36
     _HYPHENS = (8, 13, 18, 23)
     _BYTES = 16
@@ -132,7 +134,7 @@ class Uuid(Codec):
         if len(packed) != self._BYTES * count:
             message = "white space in a UUID"
             raise ValueError(message)
-        return [packed[place : place + self._BYTES] for place in range(0, len(packed), self._BYTES)]
+        return [value for (value,) in self._ONE.iter_unpack(packed)]
 
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
         if storage == "blob" and len(value) == self._BYTES and not self._key:

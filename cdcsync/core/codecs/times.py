@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import repeat
+from operator import sub
 from typing import Any
 
 from cdcsync.core.codecs.base import Codec, Sent, refusal
@@ -78,7 +80,7 @@ class Timestamp(Codec):
             return super()._convert_many(values)
         origin = _2000 if aware else _2000_NAIVE
         try:
-            since = [moment - origin for moment in moments]
+            since = list(map(sub, moments, repeat(origin)))
         except TypeError:
             # Times with and without an offset.
             return super()._convert_many(values)
