@@ -1,15 +1,20 @@
 -- What the target already holds.
 
 -- name: table
--- The oid, kind and owner of a table; rights of ours on it.
-SELECT c.oid::bigint, c.relkind::text, pg_has_role(c.relowner, 'USAGE'), c.relowner::regrole::text
+-- The oid, kind and owner of a table; rights of ours on it; what makes rows go round the guard or round an upsert.
+SELECT c.oid::bigint, c.relkind::text, pg_has_role(c.relowner, 'USAGE'), c.relowner::regrole::text,
+       array_remove(ARRAY[
+           CASE WHEN c.relispartition THEN 'is a partition' END,
+           CASE WHEN EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent)) THEN 'inherits' END,
+           CASE WHEN c.relhasrules THEN 'has rules' END,
+           CASE WHEN c.relforcerowsecurity THEN 'forces row level security' END], NULL)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s;
 
 -- name: columns
 SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity::text,
-       a.attgenerated::text, a.atthasdef
-FROM pg_attribute AS a WHERE a.attrelid = %(oid)s::oid AND a.attnum > 0 AND NOT a.attisdropped
+       a.attgenerated::text, a.atthasdef, t.typtype = 'd'
+FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid WHERE a.attrelid = %(oid)s::oid AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum;
 
 -- name: has_rows

@@ -175,9 +175,7 @@ def test_postgres_takes_all_of_it(postgres: psycopg.Connection) -> None:
     """Everything generated from real SQLite schemas runs on a real PostgreSQL, and foreign keys validate."""
     built = build(EVERYTHING + BIG)
     execute(postgres, built)
-    kept = {
-        phase: len(names(built, phase)) for phase in ("table", "default", "unique", "index", "foreign_key")
-    }
+    kept = {phase: len(names(built, phase)) for phase in ("table", "default", "unique", "index", "foreign_key")}
     assert kept == {"table": 9, "default": 17, "unique": 6, "index": 2, "foreign_key": 5}
     for statement in built[0]:
         if statement.phase == "foreign_key":
@@ -203,9 +201,7 @@ def test_present_moments_read_alike(postgres: psycopg.Connection) -> None:
     for there, here in zip(wanted[6:10], got[6:10], strict=True):
         assert there == pytest.approx(here, abs=30_000)
     assert wanted[10] == pytest.approx(got[10], abs=1e-3)
-    moved = postgres.execute(
-        "SELECT w - now() > '119 minutes', d = (now() AT TIME ZONE 'UTC')::date FROM times"
-    )
+    moved = postgres.execute("SELECT w - now() > '119 minutes', d = (now() AT TIME ZONE 'UTC')::date FROM times")
     assert moved.fetchone() == (True, True)
 
 
@@ -225,9 +221,7 @@ def test_table_without_key() -> None:
 
 def test_key_chosen_by_the_mapping() -> None:
     """The declared primary key stays unique when the mapping makes another unique index the key."""
-    script = (
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL UNIQUE);CREATE TABLE c (t REFERENCES t (id))"
-    )
+    script = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL UNIQUE);CREATE TABLE c (t REFERENCES t (id))"
     built = build(script, t={"key": ["a"]}, c={"columns": {"t": "bigint"}})
     assert 'CONSTRAINT "t_a_key" UNIQUE ("a")' in texts(built, "table")[0]
     assert texts(built, "unique") == ['ALTER TABLE "app"."t" ADD CONSTRAINT "t_id_key" UNIQUE ("id")']
@@ -535,10 +529,7 @@ def test_conditions_mean_the_same(postgres: psycopg.Connection) -> None:
     for row in source.execute("SELECT * FROM s").fetchall():
         postgres.execute(f"INSERT INTO s VALUES ({values})", arrived(plan, row))
     for text in ALIKE.strip().splitlines():
-        there = [
-            None if v is None else bool(v)
-            for (v,) in source.execute(f"SELECT ({text}\n) + 0 FROM s ORDER BY k")
-        ]
+        there = [None if v is None else bool(v) for (v,) in source.execute(f"SELECT ({text}\n) + 0 FROM s ORDER BY k")]
         query = sql.SQL("SELECT {} FROM s ORDER BY k").format(condition(text, scope))
         assert (text, [value for (value,) in postgres.execute(query)]) == (text, there)
     source.close()
@@ -618,8 +609,7 @@ def test_odd_create_table_text() -> None:
 def test_nocase_stays_unique_for_ascii_only(postgres: psycopg.Connection) -> None:
     """Where SQLite ignores case, PostgreSQL refuses the same values and takes the same values."""
     script = (
-        "CREATE TABLE t (a TEXT PRIMARY KEY COLLATE NOCASE, b TEXT UNIQUE COLLATE RTRIM,"
-        " c INT UNIQUE COLLATE NOCASE)"
+        "CREATE TABLE t (a TEXT PRIMARY KEY COLLATE NOCASE, b TEXT UNIQUE COLLATE RTRIM, c INT UNIQUE COLLATE NOCASE)"
     )
     built = build(script)
     assert texts(built, "unique") == [

@@ -118,9 +118,7 @@ def test_ordinary_role_by_socket_only(state_dir: Path, monkeypatch: pytest.Monke
             assert settings == [("",), ("on",), ("UTC",), ("UTF8",)]
             connection.execute("CREATE TABLE kept (id int); CREATE SCHEMA cdcsync")
         with psycopg.connect(server.admin_conninfo) as connection:
-            assert connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = user").fetchone() == (
-                True,
-            )
+            assert connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = user").fetchone() == (True,)
         psql = [str(server.bin_dir / "psql"), "-XAtc", "SELECT user, count(*) FROM kept"]
         told = subprocess.run(psql, env=os.environ | server.environment, stdout=subprocess.PIPE, check=True)
         assert told.stdout == b"app|0\n"

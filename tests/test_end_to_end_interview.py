@@ -81,9 +81,7 @@ def interview(request: pytest.FixtureRequest, processes: Processes, tmp_path: Pa
 
 def _assert_in_postgres(acknowledged: list[dict[str, Any]], database: Database) -> None:
     """Every write the service acknowledged is there, with the text it had."""
-    stored = {
-        table: dict(database.rows(f"SELECT id::text, {text} FROM {table}")) for table, text in TEXT_OF.items()
-    }
+    stored = {table: dict(database.rows(f"SELECT id::text, {text} FROM {table}")) for table, text in TEXT_OF.items()}
     lost = [row for row in acknowledged if stored[row["table"]].get(str(row["id"])) != row[TEXT_OF[row["table"]]]]
     assert not lost, f"{len(lost)} acknowledged writes are not in PostgreSQL, such as {lost[:3]}"
 

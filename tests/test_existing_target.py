@@ -133,7 +133,6 @@ def test_uninstall_gives_back_what_install_detached(make_pair: Make, when: str) 
     pair.execute("INSERT INTO users (id, email) OVERRIDING SYSTEM VALUE VALUES (1000, 'new')")
 
 
-@pytest.mark.xfail(strict=True, reason="foreign keys come back NOT VALID there, and nobody validates them")
 @pytest.mark.parametrize("end", ["uninstall", "handover"])
 def test_a_foreign_key_that_was_valid_is_valid_again(make_pair: Make, end: str) -> None:
     """PostgreSQL vouched for it before install, also for one of a table that is not synced; it does so again."""

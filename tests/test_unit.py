@@ -70,8 +70,7 @@ def test_units_differ_only_by_instance() -> None:
         for name in ("cdcsync.service", "cdcsync@.service")
     )
     assert [
-        line.replace(" (%i)", "").replace("cdcsync-%i", "cdcsync").replace("/%i.", "/cdcsync.")
-        for line in template
+        line.replace(" (%i)", "").replace("cdcsync-%i", "cdcsync").replace("/%i.", "/cdcsync.") for line in template
     ] == plain
 
 
@@ -117,9 +116,7 @@ def test_drop_in_names_a_directory_once() -> None:
     assert text.count("ReadWritePaths=") == 1
 
 
-@pytest.mark.parametrize(
-    "source", ["app.db", "/srv/../etc/app.db", "/srv/a\nUser=root/a.db", "/srv/\udcff/a.db"]
-)
+@pytest.mark.parametrize("source", ["app.db", "/srv/../etc/app.db", "/srv/a\nUser=root/a.db", "/srv/\udcff/a.db"])
 def test_drop_in_refuses_what_a_unit_cannot_hold(source: str) -> None:
     """A relative path, a line break or a byte that is not UTF-8 is an error, never another directive."""
     with pytest.raises(UsageError, match="systemd unit"):

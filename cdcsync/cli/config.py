@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import typer
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.errors import ProgrammingError
+from psycopg.conninfo import make_conninfo
 
 from cdcsync.cli import show
 from cdcsync.cli.options import JsonOption, with_settings
 from cdcsync.edges.source import Source
+from cdcsync.edges.target import conninfo_parts
 from cdcsync.machine.context import EMBEDDED, proposed_plans
+from cdcsync.words.errors import UsageError
 from cdcsync.words.settings import Loaded, Settings, public_name
 
 app = typer.Typer(no_args_is_help=True, help="Show or check the settings in force.")
@@ -59,13 +60,17 @@ def without_password(conninfo: str) -> str:
 
 
 def _with_password(conninfo: str, password: str | None) -> str:
+    if conninfo == EMBEDDED:
+        return conninfo
     try:
-        parts = conninfo_to_dict(conninfo)
-    except ProgrammingError:
+        parts: dict[str, Any] = conninfo_parts(conninfo)
+    except UsageError:
         # Nothing libpq understands may still hold a password.
-        return conninfo if conninfo == EMBEDDED else MASK
-    changed: dict[str, Any] = {**parts, "password": password}
-    return make_conninfo(**changed) if "password" in parts else conninfo
+        return password or ""
+    if any("@" in str(parts.get(name, "")) for name in ("host", "hostaddr", "port", "user", "dbname")):
+        # An unescaped @ or / left a piece of the password in another part.
+        return password or ""
+    return make_conninfo(**{**parts, "password": password}) if "password" in parts else conninfo
 
 
 def _readable(value: object) -> str:

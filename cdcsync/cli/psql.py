@@ -8,9 +8,9 @@ import subprocess
 from typing import Annotated
 
 import typer
-from psycopg.conninfo import conninfo_to_dict
 
 from cdcsync.cli.options import with_context
+from cdcsync.edges.target import conninfo_parts
 from cdcsync.machine.context import Context
 from cdcsync.words.errors import UsageError
 
@@ -43,7 +43,7 @@ def command(
         message = 'no psql on the PATH: install the PostgreSQL client, or use target = "embedded"'
         raise UsageError(message)
     # By environment, not by argument: arguments are visible to every user of the machine.
-    parts = conninfo_to_dict(context.conninfo())
+    parts = conninfo_parts(context.conninfo())
     environment = {
         **os.environ,
         **{_ENVIRONMENT[name]: str(value) for name, value in parts.items() if name in _ENVIRONMENT},

@@ -22,6 +22,7 @@ class TargetColumn:
     identity: str
     generated: bool
     has_default: bool
+    is_domain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,16 @@ class TargetConstraint:
 
 @dataclass(frozen=True, slots=True)
 class TargetTable:
-    """A table found in the target; `ours` tells whether this role has its owner's rights."""
+    """A table found in the target; `ours` tells whether this role has its owner's rights.
+
+    `obstacles` are properties that let rows go round the guard or round an upsert.
+    """
 
     oid: int
     kind: str
     ours: bool
     owner: str
+    obstacles: tuple[str, ...]
     columns: tuple[TargetColumn, ...]
 
 
@@ -52,12 +57,13 @@ def find_table(target: Target, schema: str, name: str) -> TargetTable | None:
     row = target.ask(_FILE, "table", schema=schema, table=name)
     if row is None:
         return None
-    oid, kind, ours, owner = row
+    oid, kind, ours, owner, obstacles = row
+    rows = target.rows(_FILE, "columns", oid=oid)
     columns = tuple(
-        TargetColumn(column, type_sql, not_null, identity, bool(generated), has_default)
-        for column, type_sql, not_null, identity, generated, has_default in target.rows(_FILE, "columns", oid=oid)
+        TargetColumn(column, type_sql, not_null, identity, bool(generated), has_default, is_domain)
+        for column, type_sql, not_null, identity, generated, has_default, is_domain in rows
     )
-    return TargetTable(oid, kind, ours, owner, columns)
+    return TargetTable(oid, kind, ours, owner, tuple(obstacles), columns)
 
 
 def has_rows(target: Target, schema: str, name: str) -> bool:

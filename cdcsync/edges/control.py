@@ -140,5 +140,13 @@ def run_ddl(target: Target, statement: str) -> str | None:
     return None
 
 
+def attach(target: Target, statement: str) -> str | None:
+    """Add a constraint, valid if the rows allow it, else for new rows only; return why PostgreSQL refused both."""
+    checked = statement.removesuffix(" NOT VALID")
+    if run_ddl(target, checked) is None:
+        return None
+    return run_ddl(target, statement)
+
+
 def _counter(source_id: str, number: int) -> sql.Identifier:
     return sql.Identifier("cdcsync", f"writes_{source_id}_{number}")

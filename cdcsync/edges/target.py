@@ -12,6 +12,7 @@ from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import BytesBinaryDumper
 
 from cdcsync.edges.statements import postgres_statement
@@ -35,6 +36,7 @@ class Target:
 
         Raises TargetError, in one line and without a password, when PostgreSQL is out of reach or says no.
         """
+        conninfo_parts(conninfo)
         try:
             self.connection = psycopg.connect(
                 conninfo,
@@ -53,10 +55,6 @@ class Target:
             # Registered for the type's oid a dumper written in Python would come first; this one is written in C.
             self.connection.adapters.register_dumper(bytes, BytesBinaryDumper)
             self.ask("session.sql", "begin", schema=schema, writer=writer)
-        except psycopg.ProgrammingError:
-            # libpq quotes what it could not read, and that may be the password.
-            message = "target is no connection string libpq understands: see --target, or leave it empty and use PGHOST"
-            raise UsageError(message) from None
         except psycopg.Error as error:
             raise TargetError(_refusal(error)) from None
         self._stopping = threading.Event()
@@ -179,6 +177,16 @@ def _refusal(error: psycopg.Error) -> str:
     # A password with an unescaped @ reaches libpq as part of the host.
     text = _PERHAPS_SECRET.sub("...@", one_line(error))
     return f"PostgreSQL lets nobody in: {text}; check --target or PGHOST, PGUSER and the password"
+
+
+def conninfo_parts(conninfo: str) -> dict[str, Any]:
+    """Take a connection string apart. Raises UsageError, without quoting it, where libpq cannot read it."""
+    try:
+        return dict(conninfo_to_dict(conninfo))
+    except psycopg.ProgrammingError:
+        # libpq quotes what it could not read, and that may be the password.
+        message = "target is no connection string libpq understands: see --target, or leave it empty and use PGHOST"
+        raise UsageError(message) from None
 
 
 def table_name(schema: str, table: str) -> sql.Identifier:

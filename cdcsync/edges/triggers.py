@@ -84,11 +84,16 @@ def _moved(column: str) -> str:
 
 def _collisions(table: Table, key: tuple[KeyColumn, ...]) -> list[str]:
     collisions = [_collides(table, index) for index in table.indexes if index.unique]
-    rowid = table.hidden_rowid or (None if table.rowid_key is None else sqlite_name(table.rowid_key))
+    rowid = _rowid(table)
     # Where the key is the rowid itself, a victim has the new row's own key, which the AFTER triggers log.
     if rowid is not None and [column.name for column in key] != [table.rowid_key]:
         collisions.append(f"victim.{rowid} = new.{rowid}")
     return collisions
+
+
+def _rowid(table: Table) -> str | None:
+    """Return a name the rowid can be reached by, if there is one."""
+    return table.hidden_rowid or (None if table.rowid_key is None else sqlite_name(table.rowid_key))
 
 
 def _victim(names: dict[str, str], collides: str) -> str:
@@ -151,8 +156,8 @@ def _may_collide(table: Table) -> str:
         return "1"
     columns = {column.name: None for index in unique for column in index.columns if column.name is not None}
     changed = [f"old.{sqlite_name(c)} COLLATE BINARY IS NOT new.{sqlite_name(c)} COLLATE BINARY" for c in columns]
-    if table.hidden_rowid is not None:
-        changed.append(f"old.{table.hidden_rowid} <> new.{table.hidden_rowid}")
+    if (rowid := _rowid(table)) is not None:
+        changed.append(f"old.{rowid} <> new.{rowid}")
     return " OR ".join(changed)
 
 

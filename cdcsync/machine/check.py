@@ -35,8 +35,10 @@ def check(context: Context, tick: Tick) -> list[Finding]:
     with context.open_source() as source, context.open_target() as target:
         schema, plans = proposed_plans(source, context.settings)
         findings = structural_findings(context, source, target, schema, plans)
+        blocked = {finding.table for finding in findings if finding.severity == "blocking"}
         for plan in plans:
-            findings += _values(source, plan, tick)
+            if plan.name not in blocked:
+                findings += _values(source, plan, tick)
     order = {"blocking": 0, "warning": 1, "info": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
 

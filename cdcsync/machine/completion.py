@@ -5,7 +5,7 @@ from __future__ import annotations
 from loguru import logger
 
 from cdcsync.edges.checkpoint import PendingDdl
-from cdcsync.edges.control import run_ddl
+from cdcsync.edges.control import attach
 from cdcsync.machine.session import Session
 
 
@@ -22,7 +22,7 @@ def run_pending(session: Session, pending: PendingDdl) -> str | None:
 
     A refusal is recorded and never an error: the rows are right, only the index or constraint is missing.
     """
-    error = run_ddl(session.target, pending.statement)
+    error = attach(session.target, pending.statement)
     session.store.ddl_done(pending.place, error)
     if error is None:
         return None

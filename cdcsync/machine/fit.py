@@ -42,6 +42,8 @@ def misfits(target: Target, schema: str, plan: TablePlan, found: TargetTable) ->
     if not found.ours:
         fix = f"ALTER TABLE {postgres_name(schema, plan.target)} OWNER TO this role, or {ways}"
         return [blocking("not_owner", f"{name} is in the way: it belongs to {found.owner}", fix)]
+    if found.obstacles:
+        return [blocking("obstacle", f"{name} is in the way: it {what}", ways) for what in found.obstacles]
     findings = []
     if has_rows(target, schema, plan.target):
         findings.append(
@@ -82,6 +84,8 @@ def _column_misfits(name: str, plan: TablePlan, found: TargetTable) -> list[Find
 
 def _cannot_hold(column: ColumnPlan, found: TargetColumn) -> str | None:
     """Say why the target's type takes no value of the source's kind; for text only the values can tell."""
+    if found.is_domain:
+        return "it is a domain, whose base type may round or cut"
     if not has_rule(found.type_sql):
         return "there is no rule for this type"
     probe = _PROBES.get(column.type_sql)

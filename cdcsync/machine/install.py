@@ -187,7 +187,7 @@ def _clean_target(context: Context, installation: Installation, *, drop_control:
                     control.unguard(target, installation.source_id, number, context.schema, name)
             for pending in store.pending_ddl("unique", "foreign_key"):
                 if pending.detached:
-                    control.run_ddl(target, pending.statement)
+                    control.attach(target, pending.statement)
             control.forget(target, installation.source_id)
             if drop_control:
                 control.drop(target)

@@ -101,7 +101,7 @@ def copy_whole(session: Session, progress: TableProgress) -> int:
             writer.empty(session.target)
             try:
                 writer.copy(session.target, spool.chunks())
-            except psycopg.DataError as error:
+            except REFUSALS as error:
                 message = f"table {plan.name} has no key, and PostgreSQL refused a row: {' '.join(str(error).split())}"
                 raise PermanentStopError(message) from error
             done = replace(progress, state="joined", start_seq=head, rows_copied=spool.count, rows_total=spool.count)

@@ -49,8 +49,6 @@ def _install(example: Path, folder: Path) -> None:
         # The package installs without its binary where no compiler is found: see whether it loads.
         ["node", "-e", "new (require('better-sqlite3'))(':memory:').close()"],
     ):
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-        )
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
         if done.returncode:
             pytest.skip(f"{' '.join(command[:2])} failed: {done.stderr.strip()[-300:]}")

@@ -155,7 +155,11 @@ class Numeric(Codec):
         if not _DECIMAL.fullmatch(written):
             message = f"{written[:40]!r} is no decimal number"
             raise ValueError(message)
-        number = Decimal(written)
+        try:
+            number = Decimal(written)
+        except ArithmeticError:
+            message = f"{written[:40]} has more digits than numeric holds"
+            raise ValueError(message) from None
         whole, places = _extent(number)
         if self._name.sizes and number and (places > self._scale or whole > self._name.sizes[0] - self._scale):
             message = f"{written[:40]} does not fit {self._name} without rounding"
