@@ -68,9 +68,6 @@ def test_no_refusal_quotes_the_secret(make_pair: Make, what: str) -> None:
     assert refused.value.__suppress_context__
 
 
-# libpq reads them, and takes a part of the password for a host or a database.
-
-
 @pytest.mark.parametrize(
     "what",
     STRINGS,

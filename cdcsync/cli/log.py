@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def set_up_logging(level: str, form: str) -> None:
     """Send log events of this level and above to stderr."""
     # What these libraries log, the caller meets as an exception and says in its own words.
-    for library in ("psycopg", "apscheduler"):
+    for library in ("psycopg", "apscheduler", "watchdog"):
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     logger.remove()
     if form == "json":
