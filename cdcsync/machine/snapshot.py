@@ -25,8 +25,9 @@ from cdcsync.machine.session import Session
 from cdcsync.words.errors import PermanentStopError
 from cdcsync.words.nouns import TablePlan, TableProgress
 
-PAGE_ROWS = 1000
-"""Rows of one read transaction: a few milliseconds."""
+PAGE_ROWS = 600
+"""Rows of one read transaction: a millisecond or two, and about what a socket's buffer takes, so that PostgreSQL works
+on one page while the next is read."""
 
 Watch = Callable[[], None]
 
