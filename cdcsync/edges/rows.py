@@ -15,10 +15,11 @@ from typing import Any, Protocol
 from cdcsync.core.codecs import Codec, Sent, codec_for
 from cdcsync.core.keys import Key, Part, key_of, show
 from cdcsync.core.quoting import sqlite_name
+from cdcsync.edges.key_sql import bound, collated, is_after, is_same_key, logged_keys
 from cdcsync.edges.spool import Row
 from cdcsync.edges.statements import sqlite_statement
 from cdcsync.words.errors import BadValueError
-from cdcsync.words.nouns import KeyColumn, TablePlan
+from cdcsync.words.nouns import TablePlan
 
 FETCH_BYTES = 256 * 1024
 """Bytes aimed at in one fetch: many small rows, or a few large ones."""
@@ -99,7 +100,7 @@ class RowReader:
     def present(self, connection: sqlite3.Connection, low: int, high: int, sink: Sink, bad: BadRow) -> None:
         """Read the current rows of the keys logged in (low, high]."""
         parameters = (self.plan.number, low, high)
-        logged, same = _logged(self.plan.key), _same_key(self.plan.key)
+        logged, same = logged_keys(self.plan.key), is_same_key(self.plan.key)
         statement = sqlite_statement("source.sql", "present")
         self._read(
             connection,
@@ -118,7 +119,7 @@ class RowReader:
         nulls = False
         keys = ", ".join(f"typeof(log.k{n}), log.k{n}" for n, _ in enumerate(self.plan.key, 1))
         statement = sqlite_statement("source.sql", "gone").substitute(
-            columns=keys, logged=_logged(self.plan.key), table=self._table, same_key=_same_key(self.plan.key)
+            columns=keys, logged=logged_keys(self.plan.key), table=self._table, same_key=is_same_key(self.plan.key)
         )
         with _text_as_bytes(connection):
             cursor = connection.execute(statement, (self.plan.number, low, high))
@@ -133,7 +134,7 @@ class RowReader:
         """Yield the distinct keys logged in (low, high]."""
         keys = ", ".join(f"typeof(log.k{n}), log.k{n}" for n, _ in enumerate(self.plan.key, 1))
         statement = sqlite_statement("source.sql", "logged_keys").substitute(
-            columns=keys, logged=_logged(self.plan.key)
+            columns=keys, logged=logged_keys(self.plan.key)
         )
         with _text_as_bytes(connection):
             cursor = connection.execute(statement, (self.plan.number, low, high))
@@ -144,8 +145,8 @@ class RowReader:
         self, connection: sqlite3.Connection, after: Key | None, limit: int, sink: Sink, bad: BadRow
     ) -> Key | None:
         """Read up to `limit` rows above a key, fewer where they are large; return the last key, None at the end."""
-        condition, parameters = _after(self.plan.key, after, as_row=self._key_compares_as_row(connection))
-        order = ", ".join(_collated(column) for column in self.plan.key)
+        condition, parameters = is_after(self.plan.key, after, as_row=self._key_compares_as_row(connection))
+        order = ", ".join(collated(column) for column in self.plan.key)
         statement = sqlite_statement("source.sql", "page")
         return self._read(
             connection,
@@ -161,14 +162,14 @@ class RowReader:
     def by_key(self, connection: sqlite3.Connection, key: Key, sink: Sink) -> None:
         """Read the row of one key, if there is one."""
         # Bound values have neither affinity nor collation, like the changelog's columns.
-        marks = ", ".join(f"{_mark(part)} AS k{place}" for place, part in enumerate(key, 1))
-        bound = sqlite_statement("source.sql", "bound_key").substitute(marks=marks)
+        marks = ", ".join(f"{bound(part)} AS k{place}" for place, part in enumerate(key, 1))
+        known = sqlite_statement("source.sql", "bound_key").substitute(marks=marks)
         statement = sqlite_statement("source.sql", "present")
         row = _Appending(sink)
         self._read(
             connection,
             lambda columns: statement.substitute(
-                columns=columns, logged=bound, table=self._table, same_key=_same_key(self.plan.key)
+                columns=columns, logged=known, table=self._table, same_key=is_same_key(self.plan.key)
             ),
             [value for _, value in key],
             row,
@@ -328,52 +329,3 @@ def _part(storage: Any, value: Any) -> Part:
         except UnicodeDecodeError:
             return storage, value
     return storage, value
-
-
-def _logged(key: tuple[KeyColumn, ...]) -> str:
-    places = range(1, len(key) + 1)
-    return sqlite_statement("source.sql", "logged").substitute(
-        keys=", ".join(f"k{n}" for n in places),
-        keys_and_classes=", ".join(f"k{n}, typeof(k{n})" for n in places),
-    )
-
-
-def _same_key(key: tuple[KeyColumn, ...]) -> str:
-    """The index's own collation finds the row fast; bytes and storage class then decide."""
-    terms = []
-    for place, column in enumerate(key, 1):
-        name = f"t.{sqlite_name(column.name)}"
-        if column.collation.upper() != "BINARY":
-            terms.append(f"{name} = log.k{place} COLLATE {sqlite_name(column.collation)}")
-        terms.append(f"{name} = log.k{place} COLLATE BINARY")
-        terms.append(f"typeof({name}) = typeof(log.k{place})")
-    return " AND ".join(terms)
-
-
-def _after(key: tuple[KeyColumn, ...], after: Key | None, *, as_row: bool) -> tuple[str, list[Any]]:
-    """Return the condition for rows above a key, with values that keep their storage class and collation."""
-    if after is None:
-        return "1", []
-    marks = [_mark(part) for part in after]
-    values = [value for _, value in after]
-    if as_row and len(key) > 1:
-        columns = ", ".join(f"t.{sqlite_name(column.name)}" for column in key)
-        return f"({columns}) > ({', '.join(marks)})", values
-    names = [_collated(column) for column in key]
-    alternatives, parameters = [], []
-    for place, name in enumerate(names):
-        equal = [f"{names[n]} = {marks[n]}" for n in range(place)]
-        alternatives.append(" AND ".join([*equal, f"{name} > {marks[place]}"]))
-        parameters.extend(values[: place + 1])
-    # The first term alone can use the index; it is implied by the rest.
-    return f"{names[0]} >= {marks[0]} AND ({' OR '.join(alternatives)})", [values[0], *parameters]
-
-
-def _mark(part: Part) -> str:
-    """A text that is not UTF-8 can only be bound as bytes."""
-    storage, value = part
-    return "CAST(? AS TEXT)" if storage == "text" and isinstance(value, bytes) else "?"
-
-
-def _collated(column: KeyColumn) -> str:
-    return f"t.{sqlite_name(column.name)} COLLATE {sqlite_name(column.collation)}"

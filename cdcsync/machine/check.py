@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from cdcsync.core.codecs import has_rule
-from cdcsync.core.keys import Key
 from cdcsync.edges import control
 from cdcsync.edges.catalog import find_table
-from cdcsync.edges.rows import RowList, RowReader
+from cdcsync.edges.pages import all_rows
+from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.machine.context import Context, Installation, proposed_plans
@@ -182,18 +182,8 @@ def _values(source: Source, plan: TablePlan, tick: Tick) -> list[Finding]:
         if len(keys) < SAMPLE_KEYS:
             keys.append(error.key)
 
-    reader = RowReader(plan)
-    after: Key | None = None
-    while True:
-        page = RowList()
-        with source.reading() as connection:
-            if plan.key:
-                after = reader.page(connection, after, SCAN_ROWS, page, note)
-            else:
-                reader.whole(connection, _Nowhere(), note)
-        tick(plan.name, len(page.rows))
-        if after is None:
-            break
+    for rows in all_rows(source, RowReader(plan), SCAN_ROWS, note):
+        tick(plan.name, len(rows))
     return [
         Finding(
             "warning",
@@ -207,13 +197,3 @@ def _values(source: Source, plan: TablePlan, tick: Tick) -> list[Finding]:
         )
         for kind, keys in found.items()
     ]
-
-
-class _Nowhere:
-    """A sink for rows nobody needs."""
-
-    def add(self, rows: object) -> None:
-        """Drop them."""
-
-    def clear(self) -> None:
-        """Nothing to forget."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from psycopg import sql
 
-from cdcsync.core.keys import Key
-from cdcsync.edges.rows import RowList, RowReader
+from cdcsync.edges.pages import all_rows
+from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
-from cdcsync.edges.spool import Row, Spool
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
 from cdcsync.machine.bad_rows import explain, refused
@@ -49,7 +48,7 @@ def _try_table(
     target.control("BEGIN")
     try:
         target.execute("apply.sql", "dry_table", {"table": writer.names["table"], "definitions": _definitions(plan)})
-        for rows in _pages(source, reader, report.bad.append):
+        for rows in all_rows(source, reader, PAGE_ROWS, report.bad.append):
             bad = list(refused(target, rows, lambda part: writer.copy(target, [part])))
             report.bad.extend(explain(reader, row, error) for row, error in bad)
             report.rows[plan.name] += len(rows) - len(bad)
@@ -73,20 +72,3 @@ def _definitions(plan: TablePlan) -> sql.Composed:
         names = sql.SQL(", ").join(sql.Identifier(column.target) for column in plan.key_plans)
         columns.append(sql.SQL("PRIMARY KEY ({})").format(names))
     return sql.SQL(", ").join(columns)
-
-
-def _pages(source: Source, reader: RowReader, bad: Callable[[BadValueError], None]) -> Iterator[list[Row]]:
-    if not reader.plan.key:
-        with Spool() as spool:
-            with source.reading() as connection:
-                reader.whole(connection, spool, bad)
-            yield from spool.chunks()
-        return
-    after: Key | None = None
-    while True:
-        page = RowList()
-        with source.reading() as connection:
-            after = reader.page(connection, after, PAGE_ROWS, page, bad)
-        yield page.rows
-        if after is None:
-            return

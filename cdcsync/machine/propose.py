@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cdcsync.core.codecs import Codec, Sent, codec_for
-from cdcsync.core.keys import Key
 from cdcsync.core.mapping_file import Proposal
-from cdcsync.edges.rows import RowList, RowReader
+from cdcsync.edges.pages import all_rows
+from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
-from cdcsync.edges.spool import Row
 from cdcsync.words.errors import BadValueError
 from cdcsync.words.nouns import TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings
@@ -55,7 +54,7 @@ def proposals(
     found: dict[tuple[str, str], Proposal] = {}
     for plan in plans:
         candidates = _candidates(plan, settings)
-        for rows in _pages(source, plan):
+        for rows in filter(None, all_rows(source, RowReader(plan), PAGE_ROWS, _ignore)):
             tick(plan.name, len(rows))
             candidates = [candidate for candidate in candidates if candidate.fits]
             if not candidates:
@@ -84,23 +83,8 @@ def _candidates(plan: TablePlan, settings: Settings) -> list[_Candidate]:
     ]
 
 
-def _pages(source: Source, plan: TablePlan) -> Iterator[list[Row]]:
-    """Yield pages of rows; one that cannot arrive as text is no evidence for anything and left out."""
-    reader = RowReader(plan)
-    after: Key | None = None
-    while True:
-        page = RowList()
-        with source.reading() as connection:
-            if plan.key:
-                after = reader.page(connection, after, PAGE_ROWS, page, _ignore)
-        if page.rows:
-            yield page.rows
-        if after is None:
-            return
-
-
 def _ignore(_error: BadValueError) -> None:
-    """`check` tells about it."""
+    """Leave it out: a row that cannot arrive as text is no evidence, and `check` tells about it."""
 
 
 def _consistent(plans: Sequence[TablePlan], found: dict[tuple[str, str], Proposal]) -> dict[tuple[str, str], Proposal]:

@@ -17,7 +17,8 @@ import psycopg
 
 from cdcsync.core import keys
 from cdcsync.core.keys import Key
-from cdcsync.edges.rows import RowList, stop_at_bad_row
+from cdcsync.edges.pages import pages
+from cdcsync.edges.rows import stop_at_bad_row
 from cdcsync.edges.spool import Row, Spool
 from cdcsync.machine.bad_rows import REFUSALS, explain, refused
 from cdcsync.machine.completion import complete_target
@@ -38,19 +39,6 @@ class CopyReport:
 
     rows: int = 0
     seconds: float = 0.0
-
-
-def pages(session: Session, plan: TablePlan, after: Key | None = None) -> Iterator[tuple[list[Row], Key]]:
-    """Yield pages of converted rows in key order with the last key of each; no transaction stays open between."""
-    reader = session.readers[plan.number]
-    while True:
-        page = RowList()
-        with session.source.reading() as connection:
-            last = reader.page(connection, after, PAGE_ROWS, page, stop_at_bad_row)
-        if last is None:
-            return
-        yield page.rows, last
-        after = last
 
 
 def copy_all(session: Session, watch: Watch) -> CopyReport:
@@ -115,10 +103,16 @@ def _copy_table(session: Session, progress: TableProgress, watch: Watch) -> int:
     plan = session.plans[progress.number]
     progress = _begin(session, progress)
     copied = progress.rows_copied
-    remaining = pages(session, plan, None if progress.cursor is None else keys.load(progress.cursor))
+    remaining = _pages_from(session, progress)
     while progress.state == "copying":
         progress = _copy_until_commit(session, plan, progress, remaining, watch)
     return progress.rows_copied - copied
+
+
+def _pages_from(session: Session, progress: TableProgress) -> Iterator[tuple[list[Row], Key]]:
+    """Yield the pages that are not copied yet."""
+    after = None if progress.cursor is None else keys.load(progress.cursor)
+    return pages(session.source, session.readers[progress.number], PAGE_ROWS, stop_at_bad_row, after)
 
 
 def _begin(session: Session, progress: TableProgress) -> TableProgress:
@@ -178,7 +172,7 @@ def _explained(session: Session, plan: TablePlan, progress: TableProgress, error
     writer = session.writers[plan.number]
     session.target.control("BEGIN")
     try:
-        for rows, _ in pages(session, plan, None if progress.cursor is None else keys.load(progress.cursor)):
+        for rows, _ in _pages_from(session, progress):
             for row, reason in refused(session.target, rows, lambda part: writer.copy(session.target, [part])):
                 return explain(session.readers[plan.number], row, reason)
     finally:

@@ -1,0 +1,35 @@
+"""Go through all rows of a table, with no transaction left open between two pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cdcsync.core.keys import Key
+from cdcsync.edges.rows import BadRow, RowList, RowReader
+from cdcsync.edges.source import Source
+from cdcsync.edges.spool import Row, Spool
+
+
+def pages(
+    source: Source, reader: RowReader, limit: int, bad: BadRow, after: Key | None = None
+) -> Iterator[tuple[list[Row], Key]]:
+    """Yield pages of up to `limit` converted rows in key order, each with its last key; `bad` hears of the others."""
+    while True:
+        page = RowList()
+        with source.reading() as connection:
+            last = reader.page(connection, after, limit, page, bad)
+        if last is None:
+            return
+        yield page.rows, last
+        after = last
+
+
+def all_rows(source: Source, reader: RowReader, limit: int, bad: BadRow) -> Iterator[list[Row]]:
+    """Yield all rows, also of a table without a key, which is read in one go and kept on disk."""
+    if reader.plan.key:
+        yield from (rows for rows, _ in pages(source, reader, limit, bad))
+        return
+    with Spool() as spool:
+        with source.reading() as connection:
+            reader.whole(connection, spool, bad)
+        yield from spool.chunks()
