@@ -16,12 +16,24 @@ from cdcsync.edges.schema import read_schema
 TypedKey = tuple[tuple[str, object], ...]
 
 
+OPEN: list[sqlite3.Connection] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Python 3.13 warns of a connection that is not closed."""
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
 class Captured:
     """A database with our triggers, and an oracle beside them that compares all rows itself."""
 
     def __init__(self, schema: str) -> None:
         """Create the tables, then capture them."""
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        OPEN.append(self.connection)
         self.connection.executescript(schema)
         self.tables = list(read_schema(self.connection).tables)
         numbered = [(number, table, table.key) for number, table in enumerate(self.tables, 1)]

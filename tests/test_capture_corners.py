@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -33,10 +34,11 @@ DEFAULTS = (
 def test_a_default_of_any_form_makes_no_statement_fail(default: str) -> None:
     """With NOT NULL DEFAULT and UNIQUE, each statement the application may write works, and each victim is logged."""
     schema = f"CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT NOT NULL DEFAULT {default}, UNIQUE (s))"
-    try:
-        sqlite3.connect(":memory:").execute(schema)
-    except sqlite3.OperationalError:
-        pytest.skip("this SQLite refuses the default itself")
+    with contextlib.closing(sqlite3.connect(":memory:")) as probe:
+        try:
+            probe.execute(schema)
+        except sqlite3.OperationalError:
+            pytest.skip("this SQLite refuses the default itself")
     database = Captured(schema)
     database.run("INSERT INTO t (id) VALUES (1)")
     database.run("INSERT OR REPLACE INTO t (id, s) VALUES (2, NULL)")
