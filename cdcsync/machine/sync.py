@@ -6,14 +6,16 @@ position --read--> batch (keys in (position, high] and their current rows) --app
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 import psycopg
 
 from cdcsync.edges.rows import stop_at_bad_row
-from cdcsync.edges.spool import Spool
+from cdcsync.edges.spool import Row, Spool
+from cdcsync.edges.target import Target
+from cdcsync.edges.writer import TableWriter
 from cdcsync.machine.bad_rows import REFUSALS, first_bad_row
 from cdcsync.machine.context import anchor_at
 from cdcsync.machine.session import Session
@@ -22,6 +24,9 @@ from cdcsync.words.nouns import Checkpoint, Position, State, TableProgress
 
 FEW_ROWS = 100
 """Batches up to this many rows go row by row in one pipeline, which costs one round trip; larger ones are staged."""
+
+Write = Callable[[TableWriter, Target, Iterable[list[Row]]], None]
+"""How the rows of a batch reach their table: TableWriter.upsert_many or replace_many."""
 
 SHORT_READ_KEYS = 1000
 """Most changelog entries of one read in rollback-journal mode."""
@@ -89,12 +94,12 @@ class Sync:
             if batch.is_empty:
                 return batch
             try:
-                checkpoint = self._apply(batch, began, _upsert)
+                checkpoint = self._apply(batch, began, TableWriter.upsert_many)
             except psycopg.errors.UniqueViolation:
                 # Two rows swapped a unique value, or the batch ends between the two. Read up to the head and
                 # delete before inserting: the target then equals one state of the source, which has no conflict.
                 batch = self._read(spools, None)
-                checkpoint = self._apply(batch, began, _replace)
+                checkpoint = self._apply(batch, began, TableWriter.replace_many)
         self._session.checkpoint = checkpoint
         self._limit = min(self._limit * 2, self._most)
         return batch
@@ -107,7 +112,7 @@ class Sync:
             except ReadTooLongError:
                 limit = self._limit = max(1, (limit or self._limit) // 2)
 
-    def _apply(self, batch: Batch, began: float, write: Callable[[Session, TableBatch], None]) -> Checkpoint:
+    def _apply(self, batch: Batch, began: float, how: Write) -> Checkpoint:
         session = self._session
         progress = _progress_after(session.checkpoint.tables, batch)
         joined = all(table.state in {"joined", "stale"} for table in progress)
@@ -119,19 +124,19 @@ class Sync:
             )
 
         try:
-            if batch.count <= FEW_ROWS and not batch.joining and write is _upsert:
+            if batch.count <= FEW_ROWS and not batch.joining and how is TableWriter.upsert_many:
                 self._in_one_round_trip(batch, advance)
             else:
                 with session.target.transaction():
                     advance()
                     for table in batch.tables:
-                        write(session, table)
+                        _write(session, table, how)
                     session.target.execute("apply.sql", "constraints_now")
                     _compare_counts(session, batch)
                     for changed in set(progress) - set(session.checkpoint.tables):
                         session.store.save(changed)
         except REFUSALS as error:
-            if isinstance(error, psycopg.errors.UniqueViolation) and write is _upsert:
+            if isinstance(error, psycopg.errors.UniqueViolation) and how is TableWriter.upsert_many:
                 raise
             raise self._explained(batch, error) from error
         return replace(
@@ -232,20 +237,12 @@ def _wal_limit(session: Session) -> Callable[[], None]:
     return check
 
 
-def _upsert(session: Session, table: TableBatch) -> None:
+def _write(session: Session, table: TableBatch, how: Write) -> None:
     writer, target = session.writers[table.number], session.target
     if table.gone.count:
         writer.delete_many(target, table.gone.chunks())
     if table.rows.count:
-        writer.upsert_many(target, table.rows.chunks())
-
-
-def _replace(session: Session, table: TableBatch) -> None:
-    writer, target = session.writers[table.number], session.target
-    if table.gone.count:
-        writer.delete_many(target, table.gone.chunks())
-    if table.rows.count:
-        writer.replace_many(target, table.rows.chunks())
+        how(writer, target, table.rows.chunks())
 
 
 def _progress_after(tables: tuple[TableProgress, ...], batch: Batch) -> tuple[TableProgress, ...]:

@@ -25,9 +25,9 @@ class Codec(ABC):
     takes: type = str
     """The Python type `many` expects of every value but NULL."""
 
-    def __init__(self, *, not_null: bool) -> None:
-        """`not_null`: the target refuses NULL."""
-        self.not_null = not_null
+    def __init__(self, *, not_null: bool, key: bool = False) -> None:
+        """`not_null`: the target refuses NULL. `key`: two values of the column must never become one."""
+        self.not_null, self._key = not_null, key
 
     def many(self, values: Sequence[Value]) -> Sequence[Sent]:
         """Convert a column of a page. Raises ValueError where a value needs to be looked at."""

@@ -51,11 +51,6 @@ class Double(Codec):
     def _convert_many(self, values: Sequence[Any]) -> Sequence[Sent]:
         return values
 
-    def __init__(self, *, not_null: bool, key: bool) -> None:
-        """`key`: the column is part of the key, where 1 and 1.0 may be two rows."""
-        super().__init__(not_null=not_null)
-        self._key = key
-
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
         if storage == "integer" and not self._key and int(float(value)) == value:
             return float(value)
@@ -69,11 +64,6 @@ class Single(Codec):
 
     wire = "float4"
     takes = float
-
-    def __init__(self, *, not_null: bool, key: bool) -> None:
-        """`key`: the column is part of the key, where 1 and 1.0 may be two rows."""
-        super().__init__(not_null=not_null)
-        self._key = key
 
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
         if storage != "real" and (self._key or storage != "integer"):
@@ -99,11 +89,6 @@ class Boolean(Codec):
         **dict.fromkeys(("t", "true", "y", "yes", "on", "1"), b"\1"),
         **dict.fromkeys(("f", "false", "n", "no", "off", "0"), b"\0"),
     }
-
-    def __init__(self, *, not_null: bool, key: bool) -> None:
-        """`key`: the column is part of the key, where 1 and 'true' may be two rows."""
-        super().__init__(not_null=not_null)
-        self._key = key
 
     def text(self, sent: Sent) -> str:
         """Return true or false."""
@@ -140,8 +125,8 @@ class Numeric(Codec):
 
     def __init__(self, name: TypeName, *, not_null: bool, key: bool) -> None:
         """`name` holds precision and scale, if there are any. In a key a number has one spelling only."""
-        super().__init__(not_null=not_null)
-        self._name, self._key = name, key
+        super().__init__(not_null=not_null, key=key)
+        self._name = name
         self._scale = name.sizes[1] if len(name.sizes) > 1 else 0
 
     def text(self, sent: Sent) -> str:

@@ -20,8 +20,8 @@ class Text(Codec):
 
     def __init__(self, name: TypeName, *, not_null: bool, key: bool) -> None:
         """`name` holds the length, if there is one. In a key a number stays a number: 1 and '1' are two rows."""
-        super().__init__(not_null=not_null)
-        self._name, self._key = name, key
+        super().__init__(not_null=not_null, key=key)
+        self._name = name
         self._padded = name.base == "character"
         self._limit = name.sizes[0] if name.sizes else (1 if self._padded else None)
 
@@ -51,8 +51,8 @@ class Other(Codec):
 
     def __init__(self, *, not_null: bool, key: bool, wire: str | None = None) -> None:
         """`wire` is "text" for types whose binary form is their text. What the type equates, no key may hold."""
-        super().__init__(not_null=not_null)
-        self.wire, self._key = wire, key
+        super().__init__(not_null=not_null, key=key)
+        self.wire = wire
 
     def _convert_many(self, values: Sequence[Any]) -> Sequence[Sent]:
         return super()._convert_many(values) if self._key else values
@@ -109,11 +109,6 @@ class Uuid(Codec):
     _HYPHENS = (8, 13, 18, 23)
     _BYTES = 16
 
-    def __init__(self, *, not_null: bool, key: bool) -> None:
-        """`key`: the column is part of the key."""
-        super().__init__(not_null=not_null)
-        self._key = key
-
     def text(self, sent: Sent) -> str:
         """Return the canonical form."""
         digits = sent.hex() if isinstance(sent, bytes) else str(sent)
@@ -155,8 +150,7 @@ class Json(Codec):
 
     def __init__(self, name: TypeName, *, not_null: bool, key: bool) -> None:
         """`name` is json or jsonb; a key of that type has no one spelling."""
-        super().__init__(not_null=not_null)
-        self._key = key
+        super().__init__(not_null=not_null, key=key)
         self._binary = name.base == "jsonb"
         self.wire = "bytea" if self._binary else "text"
 

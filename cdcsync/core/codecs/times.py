@@ -46,8 +46,8 @@ class Timestamp(Codec):
 
         In a key a moment has one spelling only: else two rows of the source would become one.
         """
-        super().__init__(not_null=plan.not_null)
-        self._digits, self._key = name.sizes[0] if name.sizes else 6, key
+        super().__init__(not_null=plan.not_null, key=key)
+        self._digits = name.sizes[0] if name.sizes else 6
         self._format, self._refuses_naive, self._zoned = plan.format, plan.naive == "refuse", zoned
         self.takes = str if plan.format == "iso" else int
 
@@ -165,8 +165,8 @@ class Time(Codec):
 
     def __init__(self, name: TypeName, *, not_null: bool, key: bool) -> None:
         """`name` holds the decimals kept, if they are said; in a key a time has one spelling only."""
-        super().__init__(not_null=not_null)
-        self._digits, self._key = name.sizes[0] if name.sizes else 6, key
+        super().__init__(not_null=not_null, key=key)
+        self._digits = name.sizes[0] if name.sizes else 6
 
     def text(self, sent: Sent) -> str:
         """Return the time of day."""
