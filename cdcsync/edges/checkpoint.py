@@ -99,10 +99,10 @@ class CheckpointStore:
             rows_total=progress.rows_total,
         )
 
-    def is_mine(self) -> bool:
-        """Tell whether this owner still has the checkpoint."""
+    def current_owner(self) -> str | None:
+        """Return who has the checkpoint now: one cheap look, for those who ask every second."""
         row = self._ask("owner")
-        return row is not None and row[0] == self.owner
+        return None if row is None else row[0]
 
     def target_tables(self) -> list[tuple[int, str]]:
         """Return number and target name of every captured table."""

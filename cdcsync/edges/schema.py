@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,7 @@ def read_schema(connection: sqlite3.Connection) -> SourceSchema:
     """Return tables in the order they were created, and what is left alone with its reason."""
     objects = _rows(connection, "objects")
     kinds = _table_kinds(connection, objects)
+    texts = {name: sql for kind, name, _, sql in objects if kind == "index" and sql}
     tables: list[Table] = []
     left: list[tuple[str, str]] = []
     for kind, name, _, sql in objects:
@@ -34,7 +36,7 @@ def read_schema(connection: sqlite3.Connection) -> SourceSchema:
             elif FOREIGN_TOOLS.match(name):
                 left.append((name, "kept by another replication tool"))
             else:
-                tables.append(_table(connection, name, sql, without_rowid=without_rowid, strict=strict))
+                tables.append(_table(connection, name, sql, texts, without_rowid=without_rowid, strict=strict))
     return SourceSchema(tuple(_resolve_parents(tables)), tuple(left))
 
 
@@ -58,13 +60,21 @@ def _table_kinds(connection: sqlite3.Connection, objects: list[Any]) -> dict[str
     return kinds
 
 
-def _table(connection: sqlite3.Connection, name: str, sql: str, *, without_rowid: bool, strict: bool) -> Table:
+def _table(
+    connection: sqlite3.Connection,
+    name: str,
+    sql: str,
+    texts: Mapping[str, str],
+    *,
+    without_rowid: bool,
+    strict: bool,
+) -> Table:
     columns = tuple(
         Column(column, declared or "", bool(not_null), default, pk, hidden in {2, 3})
         for column, declared, not_null, default, pk, hidden in _rows(connection, "columns", name)
         if hidden != 1
     )
-    indexes = tuple(_indexes(connection, name))
+    indexes = tuple(_indexes(connection, name, texts))
     table = Table(
         name=name,
         sql=sql,
@@ -79,8 +89,7 @@ def _table(connection: sqlite3.Connection, name: str, sql: str, *, without_rowid
     return replace(table, key=_key(table))
 
 
-def _indexes(connection: sqlite3.Connection, table: str) -> list[Index]:
-    texts = {name: sql for kind, name, _, sql in _rows(connection, "objects") if kind == "index" and sql}
+def _indexes(connection: sqlite3.Connection, table: str, texts: Mapping[str, str]) -> list[Index]:
     return [
         Index(
             name=name,

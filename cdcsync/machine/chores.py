@@ -82,7 +82,7 @@ class Chores:
         try:
             store = self._store()
             store.heartbeat()
-            if store.read().owner != self._owner:
+            if store.current_owner() != self._owner:
                 self._lost.set()
                 self._wake()
             self._notify()

@@ -72,10 +72,6 @@ class ReadTooLongError(CdcsyncError):
     """A read was cut short because the WAL grew too far under it; a smaller one will do."""
 
 
-class TargetConflictError(CdcsyncError):
-    """A unique index of the target refused a batch whose rows are good: a swap needs delete-and-insert."""
-
-
 class StopRequestedError(CdcsyncError):
     """SIGTERM or SIGINT arrived: unwind to the last commit."""
 
