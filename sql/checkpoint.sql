@@ -79,6 +79,41 @@ WHERE source_id = %(source_id)s AND done_at IS NULL AND phase = ANY (%(phases)s)
 UPDATE cdcsync.pending_ddl SET done_at = now(), error = %(error)s
 WHERE source_id = %(source_id)s AND place = %(place)s;
 
+-- name: begin_history
+-- Follow another history of the same source: the position is taken from its changelog, and nothing is consistent yet.
+UPDATE cdcsync.checkpoint
+SET epoch = %(epoch)s, seq = %(seq)s, anchor_at = %(anchor_at)s, anchor_key = %(anchor_key)s, consistent_seq = NULL
+WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
+
+-- name: open_drift
+-- One is open for a table at a time: a second look at the same trouble is no second trouble.
+INSERT INTO cdcsync.drift (source_id, number, table_name, kind, answer, since)
+SELECT %(source_id)s, %(number)s, %(table)s, %(kind)s, %(answer)s, to_timestamp(%(since)s)
+WHERE NOT EXISTS (SELECT FROM cdcsync.drift
+                  WHERE source_id = %(source_id)s AND number = %(number)s AND closed_at IS NULL);
+
+-- name: drift_ends
+-- Capture works again from now on; what was missed before is still to be mended.
+UPDATE cdcsync.drift SET until = now() WHERE source_id = %(source_id)s AND until IS NULL;
+
+-- name: mended
+UPDATE cdcsync.drift SET rows_mended = coalesce(rows_mended, 0) + %(rows)s
+WHERE source_id = %(source_id)s AND number = %(number)s AND closed_at IS NULL;
+
+-- name: close_drift
+UPDATE cdcsync.drift SET closed_at = now(), until = coalesce(until, now())
+WHERE source_id = %(source_id)s AND number = %(number)s AND closed_at IS NULL;
+
+-- name: drifts
+-- What is not mended yet, and the last that were.
+SELECT table_name, kind, answer, since, until, rows_mended, closed_at FROM cdcsync.drift
+WHERE source_id = %(source_id)s ORDER BY closed_at IS NULL DESC, id DESC LIMIT 100;
+
+-- name: last_look
+-- The last moment at which a daemon was alive to look at the schema, as seconds since 1970.
+SELECT extract(epoch FROM coalesce(d.heartbeat_at, c.installed_at))::double precision
+FROM cdcsync.checkpoint AS c LEFT JOIN cdcsync.daemon AS d USING (source_id) WHERE c.source_id = %(source_id)s;
+
 -- name: cut_over
 -- The guard goes off and the state changes in one statement.
 UPDATE cdcsync.checkpoint SET guarded = false, state = 'cut_over', cut_over_at = now(), owner = NULL, role = NULL

@@ -31,14 +31,15 @@ CREATE TABLE IF NOT EXISTS cdcsync.daemon (
     heartbeat_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 20);
 
--- Where each table stands: entries above start_seq come from the stream, rows up to cursor are copied.
+-- Where each table stands: entries above start_seq come from the stream, rows up to cursor are copied. plan is how
+-- the table was mapped when it was installed or last followed, to be compared with how it is now.
 CREATE TABLE IF NOT EXISTS cdcsync.tables (
     source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
     number integer NOT NULL,
     name text NOT NULL,
     target text NOT NULL,
     created boolean NOT NULL,
-    fingerprint text NOT NULL,
+    plan text NOT NULL,
     state text NOT NULL DEFAULT 'pending',
     start_seq bigint NOT NULL DEFAULT 0,
     cursor text,
@@ -60,6 +61,21 @@ CREATE TABLE IF NOT EXISTS cdcsync.pending_ddl (
     done_at timestamptz,
     error text,
     PRIMARY KEY (source_id, place)
+);
+
+-- Where capture was interrupted or the schema changed: since when at the latest, until when, and what was done.
+-- closed_at: the table is equal again, or nothing was left to do.
+CREATE TABLE IF NOT EXISTS cdcsync.drift (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
+    number integer NOT NULL,
+    table_name text NOT NULL,
+    kind text NOT NULL,
+    answer text NOT NULL,
+    since timestamptz,
+    until timestamptz,
+    rows_mended bigint,
+    closed_at timestamptz
 );
 
 -- What happened, for people: errors, takeovers, the handover.
@@ -152,15 +168,47 @@ VALUES (%(source_id)s, %(source)s, %(schema)s, 'installed', %(epoch)s, %(seq)s, 
         %(guard)s);
 
 -- name: register_table
-INSERT INTO cdcsync.tables (source_id, number, name, target, created, fingerprint)
-VALUES (%(source_id)s, %(number)s, %(name)s, %(target)s, %(created)s, %(fingerprint)s);
+INSERT INTO cdcsync.tables (source_id, number, name, target, created, plan)
+VALUES (%(source_id)s, %(number)s, %(name)s, %(target)s, %(created)s, %(plan)s)
+ON CONFLICT (source_id, number) DO UPDATE
+SET target = excluded.target, created = excluded.created, plan = excluded.plan, state = 'pending', cursor = NULL, rows_copied = 0;
 
--- name: fingerprints
-SELECT number, fingerprint FROM cdcsync.tables WHERE source_id = %(source_id)s;
+-- name: registered_tables
+SELECT number, name, target, created, plan FROM cdcsync.tables WHERE source_id = %(source_id)s ORDER BY number;
+
+-- name: followed
+-- The table is mapped like this from now on.
+UPDATE cdcsync.tables SET plan = %(plan)s WHERE source_id = %(source_id)s AND number = %(number)s;
+
+-- name: rename_table
+WITH pending AS (
+    UPDATE cdcsync.pending_ddl SET table_name = %(name)s
+    WHERE source_id = %(source_id)s AND table_name = %(old)s
+)
+UPDATE cdcsync.tables SET name = %(name)s, target = %(target)s, plan = %(plan)s
+WHERE source_id = %(source_id)s AND number = %(number)s;
+
+-- name: forget_table
+DELETE FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s;
+
+-- name: registered_as
+-- The source that was installed from this place into this schema.
+SELECT source_id::text FROM cdcsync.checkpoint WHERE source = %(source)s AND target_schema = %(schema)s;
 
 -- name: register_ddl
-INSERT INTO cdcsync.pending_ddl (source_id, place, phase, table_name, name, statement, detached)
-VALUES (%(source_id)s, %(place)s, %(phase)s, %(table)s, %(name)s, %(statement)s, %(detached)s);
+-- done: it was run already, and is kept to be compared with what a changed source asks for.
+INSERT INTO cdcsync.pending_ddl (source_id, place, phase, table_name, name, statement, detached, done_at)
+SELECT %(source_id)s, coalesce(max(place) + 1, 0), %(phase)s, %(table)s, %(name)s, %(statement)s, %(detached)s,
+       CASE WHEN %(done)s THEN now() END
+FROM cdcsync.pending_ddl WHERE source_id = %(source_id)s;
+
+-- name: registered_ddl
+-- What we gave a table beside its columns, run or not; what was detached from it is not ours.
+SELECT place, phase, table_name, name, statement, detached FROM cdcsync.pending_ddl
+WHERE source_id = %(source_id)s AND table_name = %(table)s AND NOT detached ORDER BY place;
+
+-- name: forget_ddl
+DELETE FROM cdcsync.pending_ddl WHERE source_id = %(source_id)s AND place = %(place)s;
 
 -- name: owner_of_table
 -- Another source that already fills a table of this name.

@@ -59,24 +59,28 @@ SELECT seq FROM sqlite_sequence WHERE name = ?;
 SELECT name, value FROM _cdcsync_meta;
 
 -- name: registry
-SELECT number, name FROM _cdcsync_tables ORDER BY number;
+SELECT number, name, shape FROM _cdcsync_tables ORDER BY number;
 
 -- name: is_installed
+-- All three tables of ours; somebody may have dropped one.
+SELECT count(*) = 3 FROM sqlite_master
+WHERE type = 'table' AND name IN ('_cdcsync_meta', '_cdcsync_tables', '_cdcsync_log');
+
+-- name: has_meta
 SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_cdcsync_meta';
 
 -- name: log_bytes
 -- What the changelog occupies; dbstat is not compiled into every SQLite.
 SELECT sum(pgsize) FROM dbstat WHERE name = '_cdcsync_log';
 
--- name: captured_schema
--- What capture depends on: captured tables, their unique indexes, our own objects. ANALYZE and VACUUM, the
--- application's own triggers and plain indexes do not change it.
-SELECT type, name, tbl_name, sql FROM sqlite_master
-WHERE name LIKE '\_cdcsync\_%' ESCAPE '\'
-   OR (type = 'table' AND name IN (SELECT name FROM _cdcsync_tables))
-   OR (type = 'index' AND tbl_name IN (SELECT name FROM _cdcsync_tables)
-       AND (sql IS NULL OR sql LIKE 'CREATE UNIQUE%'))
-ORDER BY type, name;
+-- name: schema_objects
+-- What capture depends on. The application's own triggers and views are not part of it.
+SELECT type, name, tbl_name, sql, rowid FROM sqlite_master
+WHERE type IN ('table', 'index') OR (type = 'trigger' AND name LIKE '\_cdcsync\_%' ESCAPE '\');
+
+-- name: table_names
+-- Names of all tables; cheap enough to be asked whenever the schema moved.
+SELECT name FROM sqlite_master WHERE type = 'table';
 
 -- name: logged_keys
 -- The keys logged in a range, with their storage classes.

@@ -43,3 +43,21 @@ FROM (SELECT ROW({columns})::text AS line, count(*) AS times FROM {stage} GROUP 
 FULL JOIN (SELECT ROW({columns})::text AS line, count(*) AS times FROM {table} GROUP BY 1) AS t USING (line)
 WHERE s.times IS DISTINCT FROM t.times
 ORDER BY 1;
+
+-- name: mend
+-- Upsert the staged rows that the target lacks or has otherwise, and only those: ON CONFLICT DO UPDATE .. WHERE
+-- locks, and so writes, every row it only looks at.
+INSERT INTO {table} AS t ({columns}) OVERRIDING SYSTEM VALUE
+SELECT {columns} FROM (
+    SELECT {staged}, t._cdcsync_same FROM {stage} AS s
+    LEFT JOIN LATERAL (
+        SELECT ROW({source_row})::record *= ROW({target_row})::record AS _cdcsync_same
+        FROM {table} AS t WHERE {same_key} LIMIT 1) AS t ON true) AS s
+WHERE _cdcsync_same IS NOT TRUE
+ON CONFLICT ({key}) {action};
+
+-- name: analyze_keys
+ANALYZE {keys};
+
+-- name: remove_extra
+DELETE FROM {table} AS t WHERE NOT EXISTS (SELECT FROM {keys} AS s WHERE {same_key});

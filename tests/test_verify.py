@@ -114,6 +114,7 @@ def test_no_false_alarm_between_the_halves_of_a_split_batch(make_pair: Make, mon
     real, looks = Comparer.snapshot, 0
     with Context(pair.settings) as context, Session(context) as session:
         session.take("daemon")
+        session.prepare()
         sync = Sync(session)
         pair.write("UPDATE t SET v = 1 WHERE id = 1")
         pair.write("UPDATE t SET v = 1 WHERE id = 2")
@@ -157,6 +158,7 @@ def test_no_false_alarm_under_load_and_a_planted_row_is_still_found(make_pair: M
         try:
             with Context(pair.settings) as context, Session(context) as session:
                 session.take("daemon")
+                session.prepare()
                 sync = Sync(session)
                 while not stop.is_set() or not sync.cycle().is_empty:
                     sync.cycle()

@@ -1,2 +1,2 @@
--- What this installation is: source_id, epoch, schema_hash, installed_at.
+-- What this installation is: source_id, epoch, installed_at.
 CREATE TABLE _cdcsync_meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID

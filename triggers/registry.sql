@@ -1,3 +1,4 @@
--- Which number stands for which table in the changelog. Triggers name tables by number because ALTER TABLE RENAME
--- rewrites names in trigger bodies but never string literals.
-CREATE TABLE _cdcsync_tables (number INTEGER PRIMARY KEY, name TEXT NOT NULL)
+-- Which number stands for which table in the changelog, and what the table looked like when it was captured.
+-- Triggers name tables by number because ALTER TABLE RENAME rewrites names in trigger bodies but never string
+-- literals. It is made after every table it names: one that lies behind it in sqlite_master was made anew since.
+CREATE TABLE _cdcsync_tables (number INTEGER PRIMARY KEY, name TEXT NOT NULL, shape TEXT NOT NULL)

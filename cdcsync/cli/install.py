@@ -43,5 +43,7 @@ def report(done: InstallReport) -> None:
     show.line(
         f"installed: {done.tables} tables are captured; the write lock was held for {done.locked_seconds * 1000:.1f} ms"
     )
+    if done.again:
+        show.line("PostgreSQL knows this source from before: cdcsync run makes its tables equal to this file")
     for left in done.not_carried:
         show.line(f"not carried: {left.table}: {left.what}: {left.reason}. {left.suggestion}".rstrip())

@@ -68,7 +68,15 @@ def facts(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("write-ahead log", _size(found["wal_bytes"])),
     ]
     lines += [("not captured", f"table {name}, created since install") for name in found["new_tables"]]
-    return lines + [("drift", drift) for drift in found["drift"]]
+    lines += [("drift", drift["message"]) for drift in found["drift"]]
+    return lines + [("gap", _gap(gap)) for gap in found["gaps"]]
+
+
+def _gap(gap: dict[str, Any]) -> str:
+    """Return when nobody saw what was written to a table, and what became of it."""
+    until = "now" if gap["until"] is None else gap["until"]
+    mended = "not mended yet" if gap["closed_at"] is None else f"mended, {gap['rows_mended'] or 0} rows differed"
+    return f"table {gap['table']} ({gap['kind']}) was not captured for certain from {gap['since']} to {until}; {mended}"
 
 
 def table_line(table: dict[str, Any]) -> str:

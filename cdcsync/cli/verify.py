@@ -10,7 +10,7 @@ from cdcsync.cli import show
 from cdcsync.cli.options import JsonOption, gave_up_when_unreachable, with_context
 from cdcsync.machine.context import Context
 from cdcsync.machine.session import Session
-from cdcsync.machine.verify import VerifyReport, verify
+from cdcsync.machine.verify import VerifyReport, answer_drift, repair_different, verify
 
 PRINTED = 20
 
@@ -24,16 +24,26 @@ def command(
     patience: Annotated[
         float, typer.Option("--timeout", help="Seconds to wait for a key to stand still on both sides.")
     ] = 30,
+    repair: Annotated[bool, typer.Option("--repair", help="Make the target equal where it is not.")] = False,
     json: JsonOption = False,
 ) -> int:
     """Compare every row of both sides, exactly, while both go on."""
     with Session(context) as session, show.progress("comparing") as tick:
+        if repair:
+            answer_drift(session, _no_watch)
         report = verify(session, table, patience, tick)
+        if repair and not report.equal:
+            repair_different(session, report, _no_watch)
+            report = verify(session, table, patience, tick)
     if json:
         show.as_json(_answer(report))
     else:
         _print(report)
     return 0 if report.equal else 1
+
+
+def _no_watch() -> None:
+    """A verb ends by signal."""
 
 
 def _answer(report: VerifyReport) -> dict[str, object]:

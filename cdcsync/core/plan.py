@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
@@ -26,30 +25,25 @@ def untyped_columns(schema: SourceSchema) -> list[tuple[str, str]]:
     ]
 
 
-def table_plans(schema: SourceSchema, settings: Settings, classes: StorageClasses) -> tuple[TablePlan, ...]:
+def table_plans(
+    schema: SourceSchema, settings: Settings, classes: StorageClasses, dropped: Collection[str] = ()
+) -> tuple[TablePlan, ...]:
     """Return a plan for each table that is moved, parents before children.
 
-    Raises UsageError for a mapping that names a table or column the source does not have.
+    Raises UsageError for a mapping that names a table or column the source does not have, nor had (`dropped`).
     """
-    _refuse_unknown(schema, settings)
+    _refuse_unknown(schema, settings, dropped)
     moved = [table for table in schema.tables if not settings.table(table.name).skip]
     plans = {table.name: _table_plan(table, settings.table(table.name), classes) for table in moved}
     ordered = [plans[name] for name in _parents_first(moved)]
     return tuple(_follow_parents(plan, plans, settings) for plan in ordered)
 
 
-def fingerprint(plan: TablePlan) -> str:
-    """Return what must stay as it was at install: which columns go where, how times are read, the key.
-
-    Types are left out: the target's own are the ones that count.
-    """
-    columns = [(c.source, c.target, c.format, c.naive) for c in plan.columns]
-    return hashlib.sha256(repr((plan.target, columns, plan.key)).encode()).hexdigest()
-
-
-def _refuse_unknown(schema: SourceSchema, settings: Settings) -> None:
+def _refuse_unknown(schema: SourceSchema, settings: Settings, dropped: Collection[str]) -> None:
     tables = {table.name: table for table in schema.tables}
     for name, mapping in settings.tables.items():
+        if name in dropped and name not in tables:
+            continue
         if name not in tables:
             message = f"[tables.{name}]: the source has no such table (it has {_listed(tables)})"
             raise UsageError(message)

@@ -1,4 +1,4 @@
-"""The write side of the source: putting the changelog and its triggers in, and taking them out again.
+"""The write side of the source: putting changelog and triggers in, again after drift, and out; pruning.
 
 Nothing else in cdcsync opens the source for writing. Each function is one short transaction.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from cdcsync.core.drift import shapes
 from cdcsync.core.quoting import sqlite_name
-from cdcsync.edges.source import Source, connect
-from cdcsync.edges.statements import sqlite_statement
+from cdcsync.edges.source import connect, schema_objects
+from cdcsync.edges.statements import sqlite_statement, trigger_template
 from cdcsync.edges.triggers import Captured, changelog_statements, trigger_statements
-from cdcsync.words.errors import RefusedError, SourceBusyError, UsageError
+from cdcsync.words.errors import RefusedError, SchemaMovedError, SourceBusyError, UsageError
 
 LOCK_SECONDS = 30.0
 
@@ -29,30 +30,95 @@ def statements(captured: Sequence[Captured]) -> list[str]:
     return rendered
 
 
-def install(path: Path, captured: Sequence[Captured], schema_version: int) -> float:
+def install(path: Path, captured: Sequence[Captured], schema_version: int, source_id: str | None = None) -> float:
     """Create changelog and triggers in one transaction; return the seconds the write lock was held.
 
+    `source_id` is given where the target knows this source already: an older file without a changelog came back.
     Raises RefusedError if the schema changed since `schema_version`, or a statement fails: the source is then
     as it was. Raises SourceBusyError if the lock cannot be had.
     """
-    source_id, epoch = str(uuid.uuid4()), str(uuid.uuid4())
     rehearse(captured)
     rendered = statements(captured)
     with _writing(path) as connection:
         began = time.perf_counter()
-        if connection.execute("PRAGMA schema_version").fetchone()[0] != schema_version:
-            message = "the schema of the source changed while install was looking at it: run it again"
-            raise RefusedError(message)
+        _refuse_moved(connection, schema_version)
+        # What is left of an installation whose changelog somebody dropped makes every write fail.
+        _drop_all(connection)
         for statement in rendered:
             _run(connection, statement)
-        connection.execute(sqlite_statement("capture.sql", "genesis").template, (str(uuid.uuid4()),))
-        registry = [(number, table.name) for number, table, _ in captured]
-        connection.executemany(sqlite_statement("capture.sql", "add_table").template, registry)
-        meta = [("source_id", source_id), ("epoch", epoch), ("installed_at", time.strftime("%FT%TZ", time.gmtime()))]
-        meta.append(("schema_hash", Source.hash_of(connection)))
-        connection.executemany(sqlite_statement("capture.sql", "add_meta").template, meta)
+        connection.execute(_statement("genesis"), (str(uuid.uuid4()),))
+        _write_registry(connection, [(number, table.name) for number, table, _ in captured])
+        meta = {"source_id": source_id or str(uuid.uuid4()), "epoch": str(uuid.uuid4())}
+        meta["installed_at"] = time.strftime("%FT%TZ", time.gmtime())
+        connection.executemany(_statement("add_meta"), meta.items())
         connection.execute("COMMIT")
         return time.perf_counter() - began
+
+
+def reinstall(
+    path: Path,
+    captured: Sequence[Captured],
+    schema_version: int,
+    *,
+    anew: Collection[int],
+    new_history: bool = False,
+) -> float:
+    """Make the triggers of the tables numbered `anew` again; the registry holds `captured` afterwards.
+
+    `new_history` gives the changelog another epoch: the file is not the one its position was taken from.
+    Returns the seconds the write lock was held. Raises what `install` does.
+    """
+    rehearse([one for one in captured if one[0] in anew])
+    with _writing(path) as connection:
+        began = time.perf_counter()
+        _refuse_moved(connection, schema_version)
+        for number in anew:
+            for (name,) in connection.execute(_statement("triggers_of"), (number,)).fetchall():
+                _drop(connection, "trigger", name)
+        _widen_log(connection, max((len(key) for _, _, key in captured), default=1))
+        for number, table, key in captured:
+            for statement in trigger_statements(number, table, key) if number in anew else ():
+                _run(connection, statement)
+        # Made last, so that it lies behind every table it names; see triggers/registry.sql.
+        connection.execute(_statement("drop_registry"))
+        _run(connection, trigger_template("registry").template)
+        _write_registry(connection, [(number, table.name) for number, table, _ in captured])
+        if new_history:
+            connection.execute(_statement("set_epoch"), (str(uuid.uuid4()),))
+            connection.execute(_statement("begin_history"), (str(uuid.uuid4()),))
+        connection.execute("COMMIT")
+        return time.perf_counter() - began
+
+
+def prune(path: Path, below: int, least_age_hours: float, limit: int) -> int:
+    """Delete up to `limit` of the oldest entries below a position, in one short transaction; return how many."""
+    with _writing(path) as connection:
+        deleted = connection.execute(_statement("prune"), (below, least_age_hours / 24, limit)).rowcount
+        connection.execute("COMMIT")
+        return deleted
+
+
+def _refuse_moved(connection: sqlite3.Connection, schema_version: int) -> None:
+    if connection.execute("PRAGMA schema_version").fetchone()[0] != schema_version:
+        message = "the schema of the source changed while cdcsync was looking at it: run it again"
+        raise SchemaMovedError(message)
+
+
+def _write_registry(connection: sqlite3.Connection, names: Sequence[tuple[int, str]]) -> None:
+    found = shapes(schema_objects(connection), dict(names))
+    connection.executemany(_statement("add_table"), [(number, name, found[number]) for number, name in names])
+
+
+def _widen_log(connection: sqlite3.Connection, width: int) -> None:
+    present = {name for (name,) in connection.execute(_statement("log_columns"))}
+    for place in range(1, width + 1):
+        if f"k{place}" not in present:
+            statement = sqlite_statement("capture.sql", "widen_log")
+            _run(connection, statement.substitute(column=sqlite_name(f"k{place}")))
+
+
+def _statement(name: str) -> str:
+    return sqlite_statement("capture.sql", name).template
 
 
 def rehearse(captured: Sequence[Captured]) -> None:
@@ -83,11 +149,19 @@ def uninstall(path: Path) -> float:
     """
     with _writing(path) as connection:
         began = time.perf_counter()
-        for kind in ("trigger", "table"):
-            for (name,) in connection.execute(sqlite_statement("capture.sql", f"our_{kind}s").template).fetchall():
-                _run(connection, sqlite_statement("capture.sql", f"drop_{kind}").substitute(name=sqlite_name(name)))
+        _drop_all(connection)
         connection.execute("COMMIT")
         return time.perf_counter() - began
+
+
+def _drop_all(connection: sqlite3.Connection) -> None:
+    for kind in ("trigger", "table"):
+        for (name,) in connection.execute(_statement(f"our_{kind}s")).fetchall():
+            _drop(connection, kind, name)
+
+
+def _drop(connection: sqlite3.Connection, kind: str, name: str) -> None:
+    _run(connection, sqlite_statement("capture.sql", f"drop_{kind}").substitute(name=sqlite_name(name)))
 
 
 @contextmanager

@@ -5,27 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cdcsync.edges.target import Target
 from cdcsync.words.errors import LostCheckpointError, NotInstalledError
-from cdcsync.words.nouns import Anchor, Checkpoint, Position, State, TableProgress
+from cdcsync.words.nouns import Anchor, Checkpoint, Gap, PendingDdl, Position, State, TableProgress
 
 _FILE = "checkpoint.sql"
-
-
-@dataclass(frozen=True, slots=True)
-class PendingDdl:
-    """A statement that completes the target later; `detached`: it brings back what was there before us."""
-
-    place: int
-    phase: str
-    table: str
-    name: str
-    statement: str
-    detached: bool
 
 
 class CheckpointStore:
@@ -116,6 +103,42 @@ class CheckpointStore:
     def ddl_done(self, place: int, error: str | None) -> None:
         """Write down that a statement was run, or why PostgreSQL refused it."""
         self._do("ddl_done", place=place, error=error)
+
+    def begin_history(self, position: Position) -> None:
+        """Follow another history of the same source from this position on."""
+        anchor = position.anchor or Anchor(0.0, "")
+        self._do(
+            "begin_history",
+            epoch=position.epoch,
+            seq=position.seq,
+            anchor_at=anchor.at,
+            anchor_key=anchor.key,
+            owner=self.owner,
+        )
+
+    def last_look(self) -> float:
+        """Return when a daemon was last alive to look at the schema, in seconds since 1970."""
+        return float(self._ask("last_look")[0])
+
+    def open_drift(self, number: int, table: str, kind: str, answer: str, since: float | None) -> None:
+        """Write down that a table drifted, since when at the latest (seconds since 1970), and what is done."""
+        self._do("open_drift", number=number, table=table, kind=kind, answer=answer, since=since)
+
+    def drift_ends(self) -> None:
+        """Write down that everything is captured again from now on."""
+        self._do("drift_ends")
+
+    def mended(self, number: int, rows: int) -> None:
+        """Write down how many rows of a drifted table differed."""
+        self._do("mended", number=number, rows=rows)
+
+    def close_drift(self, number: int) -> None:
+        """Write down that a table is equal again."""
+        self._do("close_drift", number=number)
+
+    def gaps(self) -> list[Gap]:
+        """Return what drifted, what is open first, then the newest."""
+        return [Gap(*row) for row in self._target.rows(_FILE, "drifts", **self._which())]
 
     def cut_over(self) -> None:
         """Switch the guard off and end the sync. Raises LostCheckpointError if the checkpoint is not ours."""

@@ -15,7 +15,7 @@ from cdcsync.core.types import TypeName
 from cdcsync.edges.spool import Row
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.edges.target import Target, column_list, table_name
-from cdcsync.edges.writer import copy_rows
+from cdcsync.edges.writer import conflict_action, copy_rows
 from cdcsync.words.nouns import TablePlan
 
 _FILE = "verify.sql"
@@ -34,7 +34,7 @@ class RowDifference:
 
 
 class Comparer:
-    """Compares rows of one table. All of it happens inside `snapshot`."""
+    """Compares rows of one table inside `snapshot`, and mends them inside a transaction."""
 
     def __init__(self, target: Target, plan: TablePlan, schema: str) -> None:
         """Compose the statements."""
@@ -49,6 +49,8 @@ class Comparer:
             "key": column_list(key),
             "flags": _each(columns, "ROW({0})::record *<> ROW({1})::record"),
             "source_row": _each(columns, "{0}"),
+            "staged": _each(columns, "{0}"),
+            "action": conflict_action([name for name in columns if name not in key]),
             "target_row": _each(columns, "{1}"),
             "source_texts": _each(columns, "{0}::text"),
             "target_texts": _each(columns, "{1}::text"),
@@ -108,6 +110,21 @@ class Comparer:
             cursor.execute(postgres_statement(_FILE, "extra").format(**self._names))
             for (parts,) in cursor:
                 yield ", ".join(parts)
+
+    def mend(self, rows: list[Row]) -> int:
+        """Make the target's rows equal to rows of the source, inside a transaction; return how many were not.
+
+        Raises psycopg.errors.UniqueViolation where a row that is still to be mended holds a unique value.
+        """
+        self._fill(self._names, self._codecs, [rows])
+        self._target.execute(_FILE, "see", self._names)
+        return self._target.execute(_FILE, "mend", self._names).rowcount
+
+    def remove_extra(self) -> int:
+        """Delete target rows whose key was seen nowhere, inside a transaction; return how many there were."""
+        # Nothing else tells the planner how many keys there are: it would look each row up in a list.
+        self._target.execute(_FILE, "analyze_keys", self._names)
+        return self._target.execute(_FILE, "remove_extra", self._names).rowcount
 
     def multiset(self, chunks: Iterable[list[Row]]) -> Iterator[tuple[str, int, int]]:
         """Compare whole tables as multisets: yield a row as text with its count on both sides, where they differ."""

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import psycopg
 from psycopg import sql
 
-from cdcsync.core.plan import fingerprint
+from cdcsync.core.evolution import written, written_as
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.edges.target import Target, one_line, table_name
 from cdcsync.words.errors import RefusedError
-from cdcsync.words.nouns import Anchor, Position, TablePlan, TargetStatement
+from cdcsync.words.nouns import Anchor, PendingDdl, Position, TablePlan, TargetStatement
 
 _FILE = "control.sql"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredTable:
+    """A captured table as the target knows it. `created`: we made its copy; `plan`: see core.evolution."""
+
+    number: int
+    name: str
+    target: str
+    created: bool
+    plan: str
 
 
 def exists(target: Target) -> bool:
@@ -69,28 +82,66 @@ def register_table(target: Target, source_id: str, plan: TablePlan, schema: str,
         name=plan.name,
         target=plan.target,
         created=created,
-        fingerprint=fingerprint(plan),
+        plan=written(plan),
     )
 
 
-def fingerprints(target: Target, source_id: str) -> dict[int, str]:
-    """Return what each table's mapping was at install, by table number."""
-    return dict(target.rows(_FILE, "fingerprints", source_id=source_id))
+def registered_tables(target: Target, source_id: str) -> dict[str, RegisteredTable]:
+    """Return what was written down of each captured table, by its name in the source."""
+    rows = (RegisteredTable(*row) for row in target.rows(_FILE, "registered_tables", source_id=source_id))
+    return {table.name: table for table in rows}
 
 
-def register_ddl(target: Target, source_id: str, place: int, statement: TargetStatement, *, detached: bool) -> None:
-    """Write down a statement that completes the target later."""
+def followed(target: Target, source_id: str, plan: TablePlan) -> None:
+    """Write down that a table is mapped like this from now on."""
+    target.execute(_FILE, "followed", source_id=source_id, number=plan.number, plan=written(plan))
+
+
+def rename_table(target: Target, source_id: str, number: int, name: str, renamed: str) -> None:
+    """Write down that a table and its copy have other names now, after both were renamed."""
+    known = next(t for t in registered_tables(target, source_id).values() if t.number == number)
+    plan = written_as(known.plan, renamed)
+    target.execute(
+        _FILE, "rename_table", source_id=source_id, number=number, old=known.name, name=name, target=renamed, plan=plan
+    )
+
+
+def forget_table(target: Target, source_id: str, number: int) -> None:
+    """Forget a table that neither side has any more."""
+    target.execute(_FILE, "forget_table", source_id=source_id, number=number)
+
+
+def registered_as(target: Target, source: str, schema: str) -> str | None:
+    """Return the id of the source that was installed under this name; None if there was none."""
+    row = target.ask(_FILE, "registered_as", source=source, schema=schema)
+    return None if row is None else row[0]
+
+
+def register_ddl(
+    target: Target, source_id: str, statement: TargetStatement, *, detached: bool = False, done: bool = False
+) -> None:
+    """Write down a statement that completes the target later, or one that was run already."""
     target.execute(
         _FILE,
         "register_ddl",
         source_id=source_id,
-        place=place,
         phase=statement.phase,
         table=statement.table,
         name=statement.name,
         statement=statement.sql,
         detached=detached,
+        done=done,
     )
+
+
+def registered_ddl(target: Target, source_id: str, table: str) -> list[PendingDdl]:
+    """Return what we gave a source table's copy beside its columns, run or not."""
+    return [PendingDdl(*row) for row in target.rows(_FILE, "registered_ddl", source_id=source_id, table=table)]
+
+
+def forget_ddl(target: Target, source_id: str, place: int) -> None:
+    """Forget a statement: the source has no more what it brought."""
+    target.execute(_FILE, "forget_ddl", source_id=source_id, place=place)
 
 
 def guard_statements(source_id: str, number: int, schema: str, table: str) -> list[sql.Composed]:

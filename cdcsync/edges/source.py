@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from cdcsync.core.drift import Registered, SchemaObject, TableDrift, find_drift
 from cdcsync.edges.statements import sqlite_statement
 from cdcsync.words.errors import (
     NotInstalledError,
@@ -112,19 +112,23 @@ class Source:
         """Tell whether the changelog is there."""
         return bool(self.ask("is_installed"))
 
+    def source_id(self) -> str | None:
+        """Return the id the source was given at install, also where nothing else is left of it."""
+        if not self.ask("has_meta"):
+            return None
+        return dict(self.rows("meta")).get("source_id")
+
     def schema_version(self) -> int:
         """Return SQLite's own counter of schema changes."""
         return int(self.value("PRAGMA schema_version"))
 
-    def schema_hash(self) -> str:
-        """Return a hash of everything capture depends on."""
-        return self.hash_of(self.connection)
+    def registered(self) -> list[Registered]:
+        """Return the captured tables as they were when their triggers were made."""
+        return [Registered(*row) for row in self.rows("registry")]
 
-    @staticmethod
-    def hash_of(connection: sqlite3.Connection) -> str:
-        """Return the hash as any connection sees it, an installing one before its commit included."""
-        found = connection.execute(sqlite_statement("source.sql", "captured_schema").template).fetchall()
-        return hashlib.sha256(repr(found).encode()).hexdigest()
+    def drift(self) -> tuple[TableDrift, ...]:
+        """Return the captured tables that are not what they were, inside a read transaction."""
+        return find_drift(self.registered(), schema_objects(self.connection))
 
     def lag(self, position: int) -> Lag:
         """Return how far a position is behind the head of the changelog."""
@@ -153,6 +157,12 @@ def connect(path: Path, *, mode: str) -> sqlite3.Connection:
             connection.close()
         raise _unusable(path, error) from None
     return connection
+
+
+def schema_objects(connection: sqlite3.Connection) -> list[SchemaObject]:
+    """Return what capture depends on, as any connection sees it, an installing one before its commit included."""
+    statement = sqlite_statement("source.sql", "schema_objects").template
+    return [SchemaObject(*row) for row in connection.execute(statement)]
 
 
 def file_identity(path: Path) -> tuple[int, int]:

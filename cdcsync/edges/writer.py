@@ -107,7 +107,7 @@ def _names(
         "values": sql.SQL(", ").join(marks * len(columns)),
         "stage": sql.Identifier("pg_temp", f"_cdcsync_stage_{plan.number}"),
         "same_key": _pairs("s", "t", key, sql.SQL(" AND ")),
-        "action": _action([name for name in columns if name not in key]),
+        "action": conflict_action([name for name in columns if name not in key]),
     }
     keys = {
         **rows,
@@ -153,7 +153,8 @@ def _pairs(left: str, right: str, names: list[str], joined: sql.SQL) -> sql.Comp
     )
 
 
-def _action(columns: list[str]) -> sql.Composable:
+def conflict_action(columns: list[str]) -> sql.Composable:
+    """Return what ON CONFLICT does: update the columns that are not in the key, if any of them differs."""
     if not columns:
         return postgres_statement(_FILE, "keep")
     return postgres_statement(_FILE, "update_changed").format(

@@ -54,10 +54,19 @@ def structural_findings(
     filled = source.is_installed() and control.is_registered(target, Installation(source).source_id)
     for plan in plans:
         findings += _name_findings(plan, plans)
-        found = find_table(target, context.schema, plan.target)
-        if found is not None and not filled:
-            findings += misfits(target, context.schema, plan, found)
+        if not filled:
+            findings += _misfits(target, context.schema, plan)
     return findings
+
+
+def new_table_findings(target: Target, schema: str, plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]:
+    """Return what stands in the way of a table that is to be captured beside those that are."""
+    return [*capture_findings(plan), *_name_findings(plan, plans), *_misfits(target, schema, plan)]
+
+
+def _misfits(target: Target, schema: str, plan: TablePlan) -> list[Finding]:
+    found = find_table(target, schema, plan.target)
+    return [] if found is None else misfits(target, schema, plan, found)
 
 
 def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[TablePlan]) -> list[Finding]:
@@ -75,7 +84,7 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
     for name, reason in schema.not_migrated:
         findings.append(Finding("info", "not_migrated", f"{name} is not migrated: {reason}", table=name))
     for plan in plans:
-        findings += _capture_findings(plan)
+        findings += capture_findings(plan)
         if not plan.key:
             message = (
                 f"table {plan.name} has no key: it is copied whole, in one transaction, by the snapshot, "
@@ -89,7 +98,7 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
     return findings
 
 
-def _capture_findings(plan: TablePlan) -> list[Finding]:
+def capture_findings(plan: TablePlan) -> list[Finding]:
     """Refuse what the triggers could miss, or the daemon could not read."""
     findings = []
     skip = f"[tables.{plan.name}] skip = true"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from loguru import logger
 
-from cdcsync.edges.checkpoint import PendingDdl
 from cdcsync.edges.control import attach
 from cdcsync.machine.session import Session
+from cdcsync.words.nouns import PendingDdl
 
 
 def complete_target(session: Session, *phases: str) -> None:

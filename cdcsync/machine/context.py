@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import Self
 
 from loguru import logger
 
-from cdcsync.core.plan import StorageClasses, fingerprint, table_plans, untyped_columns
+from cdcsync.core.evolution import evolution
+from cdcsync.core.plan import StorageClasses, table_plans, untyped_columns
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control, embedded
 from cdcsync.edges.catalog import find_table
 from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
-from cdcsync.words.errors import NotInstalledError, PermanentStopError
+from cdcsync.words.errors import DriftError, NotInstalledError, PermanentStopError
 from cdcsync.words.nouns import Anchor, SourceSchema, TablePlan
 from cdcsync.words.settings import Settings
 
@@ -91,8 +93,7 @@ class Installation:
         meta = dict(source.rows("meta"))
         self.source_id: str = meta["source_id"]
         self.epoch: str = meta["epoch"]
-        self.schema_hash: str = meta["schema_hash"]
-        self.numbers: dict[str, int] = {name: number for number, name in source.rows("registry")}
+        self.numbers: dict[str, int] = {table.name: table.number for table in source.registered()}
 
 
 def anchor_at(source: Source, seq: int) -> Anchor | None:
@@ -124,33 +125,53 @@ def installed_plans(
 ) -> tuple[TablePlan, ...]:
     """Return the plans of the captured tables with the types their target tables really have.
 
-    Tables created since are not captured, and no obstacle. Raises PermanentStopError where mapping or target no
-    longer match the installation.
+    Raises PermanentStopError where mapping or target no longer match the installation.
     """
+    registered = control.registered_tables(target, installation.source_id)
     with source.reading() as connection:
         schema = read_schema(connection)
-        plans = {plan.name: plan for plan in table_plans(schema, settings, {})}
-    registered = control.fingerprints(target, installation.source_id)
-    for name, number in installation.numbers.items():
-        if name not in plans or fingerprint(plans[name]) != registered.get(number):
-            message = (
-                f"table {name} is not mapped any more as it was at install: restore its mapping, or run cdcsync "
-                "uninstall, empty the target tables, and install with the new one"
-            )
-            raise PermanentStopError(message)
+        plans = {plan.name: plan for plan in table_plans(schema, settings, {}, registered)}
+    for name in installation.numbers:
+        if name not in registered:
+            message = f"the target knows nothing of table {name}, which the source captures"
+            raise DriftError(message)
+        changed = evolution(registered[name].plan, plans[name]) if name in plans else None
+        if changed is None or changed.remapped or changed.added or changed.removed or changed.key_changed:
+            raise PermanentStopError(not_as_mapped(name))
     return tuple(
         _with_target_types(replace(plans[name], number=number), target, settings.target_schema)
         for name, number in installation.numbers.items()
     )
 
 
+def not_as_mapped(name: str) -> str:
+    """Say that the settings name another mapping than the one the table was copied with."""
+    return (
+        f"table {name} is not mapped any more as it was at install: restore its mapping, or run cdcsync "
+        "uninstall, empty the target tables, and install with the new one"
+    )
+
+
+def uncaptured_tables(source: Source, settings: Settings, captured: Collection[str]) -> list[str]:
+    """Return ordinary tables that nobody captures and no setting leaves out, inside a read transaction."""
+    if not {name for (name,) in source.rows("table_names")} - set(captured):
+        return []
+    names = [table.name for table in read_schema(source.connection).tables]
+    return [name for name in names if name not in captured and not settings.table(name).skip]
+
+
 def _with_target_types(plan: TablePlan, target: Target, schema: str) -> TablePlan:
     table = find_table(target, schema, plan.target)
-    found = {} if table is None else {column.name: column for column in table.columns}
+    if table is None:
+        message = f"the target has no table {schema}.{plan.target} any more"
+        raise DriftError(message)
+    found = {column.name: column for column in table.columns}
     missing = [column.target for column in plan.columns if column.target not in found]
-    if table is None or missing:
-        what = f"column {missing[0]} of " if table is not None else ""
-        message = f"the target has no {what}table {schema}.{plan.target}: create it as `cdcsync plan` prints it"
+    if missing:
+        message = (
+            f"table {schema}.{plan.target} of the target has no column {missing[0]} any more: add it again as "
+            "`cdcsync plan` prints it; does not retry by itself"
+        )
         raise PermanentStopError(message)
     return replace(
         plan,

@@ -21,7 +21,10 @@ from cdcsync.machine.session import TAKEOVER_SECONDS, Session
 from cdcsync.machine.stream import BringUpReport, bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.words.errors import (
+    DriftError,
+    IdentityError,
     LostCheckpointError,
+    NotInstalledError,
     PermanentStopError,
     RefusedError,
     SourceBusyError,
@@ -131,6 +134,10 @@ class Daemon:
             except PermanentStopError as error:
                 self._record_stop(session, error)
                 raise
+            except NotInstalledError as error:
+                stop = PermanentStopError(f"{error}; does not retry by itself")
+                self._record_stop(session, stop)
+                raise stop from error
             except psycopg.Error as error:
                 if passes_by_itself(error):
                     raise
@@ -185,12 +192,15 @@ class Daemon:
                 self._follow(session, sync)
             except LostCheckpointError:
                 self._stand_by(session)
+            except (DriftError, IdentityError) as found:
+                # Bringing it up again begins with the answer.
+                logger.warning("{}", found)
         logger.info("cut over: nothing left to do")
 
     def _follow(self, session: Session, sync: Sync) -> None:
         def is_new() -> bool:
             self._watch()
-            return int(session.source.ask("head")) != session.checkpoint.position.seq
+            return session.schema_moved() or int(session.source.ask("head")) != session.checkpoint.position.seq
 
         while True:
             if self._wakeup is not None and self._wakeup.wait(is_new):

@@ -10,7 +10,7 @@ from cdcsync.machine.handover import HandoverReport, hand_over
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
-from cdcsync.words.errors import RefusedError
+from cdcsync.words.errors import DriftError, RefusedError
 
 LOOK_SECONDS = 0.05
 
@@ -63,10 +63,14 @@ def drain(context: Context, *, timeout: float, quiet_seconds: float, handover: b
             _stay_quiet(session, quiet_seconds)
             report.quiet = True
             if handover:
-                report.handover = hand_over(session, lambda: _stay_quiet(session, 0.0))
+                _refuse_open_drift(session)
+                report.handover = hand_over(session, lambda: _decide(session))
                 report.handed_over = True
         except _OutOfTimeError:
             report.reason = f"not drained within {timeout:.0f} s: changes come faster, or a table is being copied"
+        except DriftError as error:
+            report.quiet = False
+            report.reason = str(error)
         except _NotQuietError:
             report.quiet = False
             _describe_changes(session, report)
@@ -76,6 +80,23 @@ def drain(context: Context, *, timeout: float, quiet_seconds: float, handover: b
                 session.release()
     report.seconds = time.monotonic() - began
     return report
+
+
+def _decide(session: Session) -> None:
+    """The last look: nothing was written, and whatever could have been written would have left an entry."""
+    _stay_quiet(session, 0.0)
+    session.forget_schema_version()
+    with session.source.reading():
+        session.refuse_drift()
+
+
+def _refuse_open_drift(session: Session) -> None:
+    """What is not mended by now needs a person: a table the source dropped."""
+    if unsettled := [
+        f"table {gap.table}: {gap.kind}; {gap.answer}" for gap in session.store.gaps() if not gap.closed_at
+    ]:
+        message = f"nothing is handed over while the schemas differ: {'; '.join(unsettled)}"
+        raise RefusedError(message)
 
 
 def _stay_quiet(session: Session, seconds: float) -> None:

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from cdcsync.core.ddl import target_ddl
+from cdcsync.core.plan import table_plans
 from cdcsync.edges import capture, control
-from cdcsync.edges.catalog import attach_statement, detach, drop_index, find_table
+from cdcsync.edges.catalog import find_table
 from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.triggers import Captured
-from cdcsync.machine.check import structural_findings
+from cdcsync.machine.build import build_tables, register_tables
+from cdcsync.machine.check import capture_findings, structural_findings
 from cdcsync.machine.context import Context, Installation, anchor_at, proposed_plans
-from cdcsync.machine.fit import detachable, detachable_indexes
 from cdcsync.words.errors import RefusedError, TargetError
-from cdcsync.words.nouns import (
-    NotCarried,
-    Position,
-    SourceSchema,
-    TablePlan,
-    TargetStatement,
-)
+from cdcsync.words.nouns import Finding, NotCarried, Position, TablePlan
+from cdcsync.words.settings import Settings
 
 
 @dataclass(slots=True)
 class InstallReport:
-    """What install did. `locked_seconds` is 0 where the source was installed already."""
+    """What install did. `locked_seconds` is 0 where the source was installed already.
+
+    `again`: the target knew this source from an earlier file; its tables will be made equal to this one.
+    """
 
     locked_seconds: float = 0.0
     tables: int = 0
     already: bool = False
+    again: bool = False
     not_carried: list[NotCarried] = field(default_factory=list)
 
 
@@ -47,46 +49,86 @@ def install(context: Context) -> InstallReport:
     Raises RefusedError with everything that stands in the way; then both sides are as they were.
     """
     with context.open_source() as source, context.open_target() as target:
-        installation = _existing(source)
-        if installation is not None and control.is_registered(target, installation.source_id):
-            return InstallReport(tables=len(installation.numbers), already=True)
+        known = source.source_id() or _installed_here(context, source, target)
+        if known is not None and control.is_registered(target, known):
+            if source.is_installed():
+                return InstallReport(tables=len(Installation(source).numbers), already=True)
+            return _install_again(context, source, target, known)
         schema_version = source.schema_version()
         schema, plans = proposed_plans(source, context.settings)
-        findings = structural_findings(context, source, target, schema, plans)
-        if blocking := [finding for finding in findings if finding.severity == "blocking"]:
-            raise RefusedError("; ".join(f"{finding.message} ({finding.fix})" for finding in blocking))
+        _refuse_blocked(structural_findings(context, source, target, schema, plans))
+        numbers = _captured_already(source)
+        whole = numbers.keys() == {plan.name for plan in plans}
+        plans = tuple(replace(plan, number=numbers[plan.name]) for plan in plans) if whole else plans
         report = InstallReport(tables=len(plans))
-        if installation is not None:
-            plans = _numbered_as(plans, installation)
         with target.transaction():
-            built = _build_target(context, target, schema, plans, report)
-            if installation is None:
-                report.locked_seconds = capture.install(source.path, captured(plans), schema_version)
-            # The source's half is committed and the target's is about to be. Killed in between, the source is
-            # installed and the target knows nothing: the next install finds that and does the target's half.
-            _register(context, target, source, plans, built)
+            control.create(target)
+            built = build_tables(target, context.schema, schema, plans, plans)
+            report.not_carried = built.not_carried
+            # Killed after this, the source is installed and the target knows nothing: the next install does its half.
+            if not whole:
+                report.locked_seconds = capture.install(source.path, captured(plans), schema_version, known)
+            source_id, place = Installation(source).source_id, _place(source)
+            control.register(target, source_id, place, context.schema, _head(source), guard=context.settings.guard)
+            register_tables(target, source_id, context.schema, plans, built)
         return report
 
 
-def _existing(source: Source) -> Installation | None:
-    """Return what is installed in the source. Raises RefusedError if it drifted."""
+def _captured_already(source: Source) -> dict[str, int]:
+    """Return the numbers of the captured tables by name; none where the source has to be installed (again)."""
     if not source.is_installed():
-        return None
-    installation = Installation(source)
-    if source.schema_hash() != installation.schema_hash:
+        return {}
+    with source.reading():
+        return {} if source.drift() else Installation(source).numbers
+
+
+def _head(source: Source) -> Position:
+    """Return the position of the changelog's last entry: every table is copied from there on."""
+    with source.reading():
+        head = int(source.ask("head"))
+        return Position(Installation(source).epoch, head, anchor_at(source, head))
+
+
+def _install_again(context: Context, source: Source, target: Target, source_id: str) -> InstallReport:
+    """Give a file without a changelog that the target knows its triggers; it then counts as another history."""
+    if CheckpointStore(target, source_id).read().state == "cut_over":
         message = (
-            "the schema or the triggers of the source changed since it was installed: run cdcsync uninstall --target, "
-            "drop or empty the target tables, then cdcsync install"
+            "this source was handed over to PostgreSQL: run cdcsync uninstall --target before you install it again"
         )
         raise RefusedError(message)
-    return installation
+    registered = control.registered_tables(target, source_id)
+    schema_version = source.schema_version()
+    with source.reading() as connection:
+        schema = read_schema(connection)
+    plans = [
+        replace(plan, number=registered[plan.name].number)
+        for plan in table_plans(schema, context.settings, {}, registered)
+        if plan.name in registered
+    ]
+    _refuse_blocked(finding for plan in plans for finding in capture_findings(plan))
+    seconds = capture.install(source.path, captured(plans), schema_version, source_id)
+    return InstallReport(locked_seconds=seconds, tables=len(plans), again=True)
 
 
-def _numbered_as(plans: Sequence[TablePlan], installation: Installation) -> tuple[TablePlan, ...]:
-    if {plan.name for plan in plans} != set(installation.numbers):
-        message = "the source is installed with other tables than the settings name: run cdcsync uninstall first"
-        raise RefusedError(message)
-    return tuple(replace(plan, number=installation.numbers[plan.name]) for plan in plans)
+def _refuse_blocked(findings: Iterable[Finding]) -> None:
+    if blocking := [finding for finding in findings if finding.severity == "blocking"]:
+        raise RefusedError("; ".join(f"{finding.message} ({finding.fix})" for finding in blocking))
+
+
+def _installed_here(context: Context, source: Source, target: Target) -> str | None:
+    """Return the id the target knows this place by: the file may be an older one, or one that lost its changelog."""
+    return control.registered_as(target, _place(source), context.schema) if control.exists(target) else None
+
+
+def _place(source: Source) -> str:
+    """Return the name people know a source by."""
+    return f"{socket.gethostname()}:{source.path}"
+
+
+def capture_statements(connection: sqlite3.Connection) -> list[str]:
+    """Return every statement `install` would run on an open database, with the default mapping. Executes nothing."""
+    plans = table_plans(read_schema(connection), Settings(), {})
+    return capture.statements([(number, plan.table, plan.key) for number, plan in enumerate(plans, 1)])
 
 
 def planned_statements(context: Context) -> dict[str, list[str]]:
@@ -98,62 +140,6 @@ def planned_statements(context: Context) -> dict[str, list[str]]:
         "source": capture.statements(captured(plans)),
         "target": [statement.sql for statement in statements if statement.phase in {"table", "default", "check"}],
     }
-
-
-@dataclass(slots=True)
-class _Built:
-    """What was done to the target before the source had an id."""
-
-    created: dict[str, bool] = field(default_factory=dict)
-    later: list[tuple[TargetStatement, bool]] = field(default_factory=list)
-
-
-def _build_target(
-    context: Context, target: Target, schema: SourceSchema, plans: Sequence[TablePlan], report: InstallReport
-) -> _Built:
-    control.create(target)
-    built = _Built()
-    statements, not_carried = target_ddl(schema, plans, context.schema)
-    report.not_carried.extend(not_carried)
-    for plan in plans:
-        found = find_table(target, context.schema, plan.target)
-        built.created[plan.name] = found is None
-        if found is not None:
-            for constraint in detachable(target, plan, found):
-                built.later.append((attach_statement(constraint), True))
-                detach(target, constraint)
-            for index in detachable_indexes(target, plan, found):
-                built.later.append((TargetStatement("unique", plan.name, index.name, index.definition), True))
-                drop_index(target, index)
-    for statement in statements:
-        # A table found in place keeps its own schema: nothing of ours is added to it.
-        if not built.created[statement.table]:
-            continue
-        if statement.phase not in {"table", "default", "check"}:
-            built.later.append((statement, False))
-            continue
-        refused = control.run_ddl(target, statement.sql)
-        if refused is not None and statement.phase == "table":
-            message = f"PostgreSQL refused to create {context.schema}.{statement.name}: {refused}"
-            raise RefusedError(message)
-        if refused is not None:
-            report.not_carried.append(
-                NotCarried(statement.table, f"{statement.phase} {statement.name}", refused, statement.sql)
-            )
-    return built
-
-
-def _register(context: Context, target: Target, source: Source, plans: Sequence[TablePlan], built: _Built) -> None:
-    installation = Installation(source)
-    source_id = installation.source_id
-    position = Position(installation.epoch, 1, anchor_at(source, 1))
-    name = f"{socket.gethostname()}:{source.path}"
-    control.register(target, source_id, name, context.schema, position, guard=context.settings.guard)
-    for plan in plans:
-        control.register_table(target, source_id, plan, context.schema, created=built.created[plan.name])
-        control.guard(target, source_id, plan.number, context.schema, plan.target)
-    for place, (statement, detached) in enumerate(built.later):
-        control.register_ddl(target, source_id, place, statement, detached=detached)
 
 
 def uninstall(context: Context, *, drop_control: bool, source_only: bool) -> float:

@@ -16,7 +16,7 @@ from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
-from cdcsync.machine.context import Context, Installation, anchor_at, installed_plans
+from cdcsync.machine.context import Context, Installation, anchor_at, installed_plans, uncaptured_tables
 from cdcsync.words.errors import DriftError, IdentityError, NotInstalledError, RefusedError
 from cdcsync.words.nouns import Checkpoint, Position, TablePlan
 
@@ -28,7 +28,7 @@ class Session:
     """Everything a verb needs that works with both sides. Usable by one thread."""
 
     def __init__(self, context: Context) -> None:
-        """Open both sides. Raises NotInstalledError, TargetError, UsageError, PermanentStopError."""
+        """Open both sides and read the checkpoint. Raises NotInstalledError, TargetError, UsageError."""
         self.settings = context.settings
         self._stack = ExitStack()
         try:
@@ -36,8 +36,13 @@ class Session:
         except BaseException:
             self._stack.close()
             raise
-        self.readers = {number: RowReader(plan) for number, plan in self.plans.items()}
-        self.writers = {number: TableWriter(plan, context.schema) for number, plan in self.plans.items()}
+        self.plans: dict[int, TablePlan] = {}
+        self.readers: dict[int, RowReader] = {}
+        self.writers: dict[int, TableWriter] = {}
+        self.left_out: set[str] = set()
+        """New tables that cannot be captured, and need not be looked at again."""
+        self.looked_at = self.store.last_look()
+        """When the schema was last seen to be what was installed, in seconds since 1970."""
         self._schema_version = -1
 
     def _open(self, context: Context) -> None:
@@ -49,13 +54,26 @@ class Session:
             raise NotInstalledError(message)
         self.store = CheckpointStore(self.target, self.installation.source_id)
         self.checkpoint: Checkpoint = self.store.read()
+
+    def prepare(self) -> None:
+        """Make plans, readers and writers of the captured tables, as source and target are now.
+
+        Raises DriftError and IdentityError where the source is not what was installed (`machine.reconcile` answers
+        them), PermanentStopError where the mapping or a target table is not.
+        """
+        self.installation = Installation(self.source)
+        self.checkpoint = self.store.read()
+        self.forget_schema_version()
+        plans: tuple[TablePlan, ...] = ()
         # After the handover the tables are the application's, which may change them as it likes.
-        plans = (
-            ()
-            if self.checkpoint.state == "cut_over"
-            else installed_plans(self.source, self.target, context.settings, self.installation)
-        )
-        self.plans: dict[int, TablePlan] = {plan.number: plan for plan in plans}
+        if self.checkpoint.state != "cut_over":
+            with self.source.reading():
+                self.refuse_drift()
+                self.refuse_other_history(self.checkpoint.position)
+            plans = installed_plans(self.source, self.target, self.settings, self.installation)
+        self.plans = {plan.number: plan for plan in plans}
+        self.readers = {number: RowReader(plan) for number, plan in self.plans.items()}
+        self.writers = {n: TableWriter(plan, self.settings.target_schema) for n, plan in self.plans.items()}
 
     def close(self) -> None:
         """Close both sides."""
@@ -127,31 +145,50 @@ class Session:
     def refuse_drift(self) -> None:
         """Raise DriftError where the schema is not what was installed, inside a read transaction.
 
-        schema_version is nearly free and moves with every change, harmless ones included; the hash decides.
+        schema_version is nearly free and moves with every change, harmless ones included; then the texts decide.
         """
         version = self.source.schema_version()
-        if version == self._schema_version:
-            return
-        if self.source.schema_hash() != self.installation.schema_hash:
+        if version != self._schema_version:
+            self._refuse_changed_schema()
+            self._schema_version = version
+        self.looked_at = time.time()
+
+    def _refuse_changed_schema(self) -> None:
+        drifted = [str(drift) for drift in self.source.drift()]
+        tables = {name for (name,) in self.source.rows("table_names")}
+        gone = {progress.name for progress in self.checkpoint.tables if progress.state == "dropped"}
+        drifted += [f"table {name} is back" for name in sorted(gone & tables)]
+        missing = {progress.name for progress in self.checkpoint.tables} - gone - self.installation.numbers.keys()
+        drifted += [f"table {name} is not captured" for name in sorted(missing)]
+        known = {*self.installation.numbers, *gone, *missing, *self.left_out}
+        created = uncaptured_tables(self.source, self.settings, known)
+        if self.settings.new_tables == "capture":
+            drifted += [f"table {name} is new" for name in created]
+        if drifted:
             message = (
-                "the schema or the triggers of captured tables changed since install, so changes may be missing: "
-                "run cdcsync uninstall --target, drop or empty the target tables, then cdcsync install and run; "
-                "does not retry by itself"
+                f"the schema changed since install: {', '.join(drifted)}; "
+                "cdcsync run (the daemon) or cdcsync verify --repair follows it"
             )
             raise DriftError(message)
-        self._schema_version = version
+
+    def schema_moved(self) -> bool:
+        """Tell whether anything about the schema changed since the last look; outside any transaction."""
+        return self.source.schema_version() != self._schema_version
 
     def forget_schema_version(self) -> None:
-        """Look at the hash again at the next read, whatever the counter says."""
+        """Look at the texts again at the next read, whatever the counter says."""
         self._schema_version = -1
+
+    def is_this_history(self, position: Position) -> bool:
+        """Tell whether the changelog holds the entry this position was taken from."""
+        return self.installation.epoch == position.epoch and anchor_at(self.source, position.seq) == position.anchor
 
     def refuse_other_history(self, position: Position) -> None:
         """Raise IdentityError where the changelog does not hold the entry this position was taken from."""
-        if self.installation.epoch == position.epoch and anchor_at(self.source, position.seq) == position.anchor:
-            return
-        message = (
-            f"the changelog of {self.source.path} is not the one position {position.seq} was taken from (a restored, "
-            "cleared or other file): run cdcsync uninstall --target, drop or empty the target tables, then "
-            "cdcsync install and run; does not retry by itself"
-        )
-        raise IdentityError(message)
+        if not self.is_this_history(position):
+            message = (
+                f"the changelog of {self.source.path} is not the one position {position.seq} was taken from (a "
+                "restored, cleared or other file): cdcsync run (the daemon) or cdcsync verify --repair makes the "
+                "target equal to this file"
+            )
+            raise IdentityError(message)

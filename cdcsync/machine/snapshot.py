@@ -95,7 +95,8 @@ def copy_whole(session: Session, progress: TableProgress) -> int:
                 raise PermanentStopError(message) from error
             done = replace(progress, state="joined", start_seq=head, rows_copied=spool.count, rows_total=spool.count)
             session.store.save(done)
-        _remember(session, done)
+            session.store.close_drift(plan.number)
+        remember(session, done)
         return spool.count
 
 
@@ -129,7 +130,7 @@ def _begin(session: Session, progress: TableProgress) -> TableProgress:
         begun = replace(progress, state="copying", start_seq=head, rows_total=total)
         session.store.save(begun)
     session.checkpoint = replace(session.checkpoint, state="copying")
-    return _remember(session, begun)
+    return remember(session, begun)
 
 
 def _copy_until_commit(
@@ -164,7 +165,7 @@ def _copy_until_commit(
             session.store.save(progress)
     except REFUSALS as error:
         raise _explained(session, plan, progress, error) from error
-    return _remember(session, progress)
+    return remember(session, progress)
 
 
 def _explained(session: Session, plan: TablePlan, progress: TableProgress, error: psycopg.Error) -> Exception:
@@ -180,7 +181,8 @@ def _explained(session: Session, plan: TablePlan, progress: TableProgress, error
     return PermanentStopError(f"table {plan.name}: PostgreSQL refused the copy: {' '.join(str(error).split())}")
 
 
-def _remember(session: Session, progress: TableProgress) -> TableProgress:
+def remember(session: Session, progress: TableProgress) -> TableProgress:
+    """Let the session's checkpoint say where a table stands; it is committed already."""
     tables = tuple(progress if old.number == progress.number else old for old in session.checkpoint.tables)
     session.checkpoint = replace(session.checkpoint, tables=tables)
     return progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,13 +10,12 @@ import psycopg
 
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
-from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target, one_line
-from cdcsync.machine.context import Context, Installation
+from cdcsync.machine.context import Context, Installation, uncaptured_tables
 from cdcsync.machine.sync import FEW_ROWS
 from cdcsync.words.errors import GaveUpError, TargetError
-from cdcsync.words.nouns import TableProgress
+from cdcsync.words.nouns import Gap, TableProgress
 
 DEAD_SECONDS = 10.0
 """No heartbeat for this long: the daemon is not running."""
@@ -45,6 +44,7 @@ def _status(context: Context, source: Source, installation: Installation, target
     checkpoint = store.read()
     position = checkpoint.position.seq
     lag = source.lag(position)
+    gaps = store.gaps()
     return {
         "state": checkpoint.state,
         "source": str(source.path),
@@ -58,8 +58,9 @@ def _status(context: Context, source: Source, installation: Installation, target
         "estimated_pause_seconds": None,
         "daemon": _daemon(store),
         "quarantined": 0,
-        "drift": _drift(source, installation),
-        "new_tables": _new_tables(context, source, installation),
+        "drift": _drift(source, gaps),
+        "gaps": [_gap(gap) for gap in gaps if gap.since is not None],
+        "new_tables": _new_tables(context, source, {progress.name for progress in checkpoint.tables}),
         "changelog_bytes": source.log_bytes(),
         "wal_bytes": source.wal_bytes(),
         "verified": {"seq": None, "tables": 0},
@@ -89,19 +90,35 @@ def _daemon(store: CheckpointStore) -> dict[str, Any]:
     return {"running": running, "pid": pid if running else None, "heartbeat_age_seconds": round(age, 3)}
 
 
-def _drift(source: Source, installation: Installation) -> list[str]:
-    with suppress(GaveUpError), source.reading():
-        if source.schema_hash() != installation.schema_hash:
-            return ["the schema or the triggers of captured tables changed since install"]
-    return []
+def _drift(source: Source, gaps: list[Gap]) -> list[dict[str, Any]]:
+    """Return what is not mended, and what nobody has answered yet."""
+    with source.reading():
+        found = source.drift()
+    answered = [_gap(gap) for gap in gaps if gap.closed_at is None]
+    told = {gap["table"] for gap in answered}
+    return answered + [
+        {"table": drift.name, "kind": drift.kind, "since": None, "until": None, "message": str(drift)}
+        for drift in found
+        if drift.name not in told
+    ]
 
 
-def _new_tables(context: Context, source: Source, installation: Installation) -> list[str]:
+def _gap(gap: Gap) -> dict[str, Any]:
+    return {
+        "table": gap.table,
+        "kind": gap.kind,
+        "since": None if gap.since is None else _time(gap.since),
+        "until": None if gap.until is None else _time(gap.until),
+        "rows_mended": gap.rows_mended,
+        "closed_at": None if gap.closed_at is None else _time(gap.closed_at),
+        "message": f"table {gap.table}: {gap.kind}; {gap.answer}",
+    }
+
+
+def _new_tables(context: Context, source: Source, known: Collection[str]) -> list[str]:
     """Return tables created since install, which nobody captures."""
-    with source.reading() as connection:
-        names = [table.name for table in read_schema(connection).tables]
-    mapped = context.settings.tables
-    return [n for n in names if n not in installation.numbers and not (n in mapped and mapped[n].skip)]
+    with source.reading():
+        return uncaptured_tables(source, context.settings, known)
 
 
 def estimated_drain(changes: int, rate: float | None) -> float | None:

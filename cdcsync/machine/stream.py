@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from loguru import logger
 
 from cdcsync.machine.completion import complete_target
+from cdcsync.machine.reconcile import reconcile
+from cdcsync.machine.repair import repair_all
 from cdcsync.machine.session import Session
 from cdcsync.machine.snapshot import copy_all, copy_whole
 from cdcsync.machine.sync import Sync
+from cdcsync.words.errors import DriftError, IdentityError
 
 Watch = Callable[[], None]
 
@@ -26,16 +29,29 @@ class BringUpReport:
 
 
 def bring_up(session: Session, sync: Sync, watch: Watch) -> BringUpReport:
-    """Copy what is not copied, catch up, join the tables and add their unique indexes."""
+    """Answer drift, copy what is not copied, mend what is not equal, catch up, complete the target.
+
+    Raises PermanentStopError where a person has to decide.
+    """
+    while True:
+        reconcile(session, watch)
+        try:
+            return _bring_up(session, sync, watch)
+        except (DriftError, IdentityError) as found:
+            logger.warning("{}", found)
+
+
+def _bring_up(session: Session, sync: Sync, watch: Watch) -> BringUpReport:
     unfinished = [p for p in session.checkpoint.tables if p.state in {"pending", "copying"}]
     if unfinished:
         logger.info("copying {} of {} tables", len(unfinished), len(session.plans))
     copied = copy_all(session, watch)
     if unfinished:
         logger.info("copied {} rows in {:.1f} s", copied.rows, copied.seconds)
+    repair_all(session, watch)
     began = time.perf_counter()
     catch_up(session, sync, watch)
-    complete_target(session, "unique")
+    complete_target(session, "not_null", "check", "unique")
     # Building the indexes took time in which the source moved on.
     catch_up(session, sync, watch)
     return BringUpReport(

@@ -115,7 +115,7 @@ class Sync:
     def _apply(self, batch: Batch, began: float, how: Write) -> Checkpoint:
         session = self._session
         progress = _progress_after(session.checkpoint.tables, batch)
-        joined = all(table.state in {"joined", "stale"} for table in progress)
+        joined = all(table.state in {"joined", "stale", "dropped"} for table in progress)
         state: State = "streaming" if batch.complete and joined else "catching_up"
 
         def advance() -> None:
@@ -135,6 +135,8 @@ class Sync:
                     _compare_counts(session, batch)
                     for changed in set(progress) - set(session.checkpoint.tables):
                         session.store.save(changed)
+                        if changed.number in batch.joining:
+                            session.store.close_drift(changed.number)
         except REFUSALS as error:
             if isinstance(error, psycopg.errors.UniqueViolation) and how is TableWriter.upsert_many:
                 raise

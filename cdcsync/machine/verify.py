@@ -17,8 +17,11 @@ from cdcsync.core.keys import Key, show
 from cdcsync.edges.comparer import Comparer, RowDifference
 from cdcsync.edges.rows import RowList, stop_at_bad_row
 from cdcsync.edges.spool import Row, Spool
+from cdcsync.machine.repair import Watch, mark_for_repair
 from cdcsync.machine.session import Session
-from cdcsync.words.errors import GaveUpError, UsageError
+from cdcsync.machine.stream import bring_up
+from cdcsync.machine.sync import Sync
+from cdcsync.words.errors import DriftError, GaveUpError, IdentityError, UsageError
 from cdcsync.words.nouns import Difference, TablePlan
 
 PAGE_ROWS = 1000
@@ -67,17 +70,18 @@ def verify(session: Session, names: list[str] | None, patience: float, tick: Tic
     """Compare the named tables, or all.
 
     Raises UsageError for an unknown table, GaveUpError where a table is not copied yet or where keys do not
-    come to a common position within `patience` seconds.
+    come to a common position within `patience` seconds, DriftError and IdentityError where that has no answer yet.
     """
     if session.checkpoint.state == "cut_over":
         message = "PostgreSQL was handed over: it goes its own way now, and the source no longer says what is right"
         raise GaveUpError(message)
+    session.prepare()
     by_name = {plan.name: plan for plan in session.plans.values()}
     unknown = [name for name in names or [] if name not in by_name]
     if unknown:
         message = f"no captured table is called {unknown[0]!r} (there are {', '.join(by_name)})"
         raise UsageError(message)
-    waiting = [p.name for p in session.checkpoint.tables if p.state in {"pending", "copying", "copied"}]
+    waiting = [p.name for p in session.checkpoint.tables if p.state in {"pending", "copying", "repairing", "copied"}]
     report = VerifyReport()
     for plan in by_name.values():
         if names and plan.name not in names:
@@ -89,6 +93,35 @@ def verify(session: Session, names: list[str] | None, patience: float, tick: Tic
         result = comparison.keyed() if plan.key else comparison.keyless()
         report.tables[plan.name] = result
     return report
+
+
+def repair_different(session: Session, report: VerifyReport, watch: Watch) -> None:
+    """Mend the tables a verification found different, and bring the target up to date.
+
+    Takes the checkpoint from a running daemon, which stands by meanwhile. Raises what `bring_up` raises.
+    """
+    session.take("verify")
+    try:
+        with session.target.transaction():
+            session.store.hold(session.checkpoint.position)
+            for progress in session.checkpoint.tables:
+                if progress.name in report.tables and report.tables[progress.name].differences:
+                    mark_for_repair(session, progress)
+        bring_up(session, Sync(session), watch)
+    finally:
+        session.release()
+
+
+def answer_drift(session: Session, watch: Watch) -> None:
+    """Bring the target up to date where the schema drifted or the changelog is another history; else do nothing."""
+    try:
+        session.prepare()
+    except (DriftError, IdentityError):
+        session.take("verify")
+        try:
+            bring_up(session, Sync(session), watch)
+        finally:
+            session.release()
 
 
 class _Comparison:

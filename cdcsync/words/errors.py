@@ -23,6 +23,10 @@ class RefusedError(CdcsyncError):
     """The answer is no: a table in the way, a second daemon, a source that is not quiet."""
 
 
+class SchemaMovedError(RefusedError):
+    """The schema of the source changed between a look at it and the write that relied on that look."""
+
+
 class TargetError(CdcsyncError):
     """PostgreSQL cannot be reached or will not let us in."""
 

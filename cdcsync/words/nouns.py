@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 Value: TypeAlias = int | float | str | bytes | None
@@ -10,9 +11,10 @@ Value: TypeAlias = int | float | str | bytes | None
 
 StorageClass: TypeAlias = Literal["null", "integer", "real", "text", "blob"]
 
-TableState: TypeAlias = Literal["pending", "copying", "copied", "joined", "stale"]
-"""pending: not begun; copying: rows arrive page by page; copied: waits for the catch-up that joins it;
-joined: part of the stream; stale: has no key, changed since it was last copied whole."""
+TableState: TypeAlias = Literal["pending", "copying", "repairing", "copied", "joined", "stale", "dropped"]
+"""pending: not begun; copying: rows arrive page by page; repairing: its rows are compared with the source and mended;
+copied: waits for the catch-up that joins it; joined: part of the stream; stale: has no key, changed since it was last
+copied whole; dropped: the source has it no more, its copy stays as it was."""
 
 State: TypeAlias = Literal["installed", "copying", "catching_up", "streaming", "fenced", "cut_over", "stopped"]
 
@@ -232,13 +234,39 @@ class TargetStatement:
     """One statement that builds the target, and when it may run.
 
     table: at install, must succeed. default, check: at install, each on its own; one that PostgreSQL refuses
-    is listed. unique: after the first catch-up. index: after the copy. foreign_key: at the handover.
+    is listed. not_null: like unique, for a column added later. unique: after the first catch-up. index: after the
+    copy. foreign_key: at the handover.
     """
 
-    phase: Literal["table", "default", "check", "unique", "index", "foreign_key"]
+    phase: Literal["table", "default", "check", "not_null", "unique", "index", "foreign_key"]
     table: str
     name: str
     sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDdl:
+    """A statement that completes the target later; `detached`: it brings back what stood there before."""
+
+    place: int
+    phase: str
+    table: str
+    name: str
+    statement: str
+    detached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A drift: capture was interrupted between `since` and `until`, or the schema changed; see core.drift."""
+
+    table: str
+    kind: str
+    answer: str
+    since: datetime | None
+    until: datetime | None
+    rows_mended: int | None
+    closed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from cdcsync.machine.install import InstallReport, install, uninstall
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
-from cdcsync.machine.verify import VerifyReport, verify
+from cdcsync.machine.verify import VerifyReport, repair_different, verify
 from cdcsync.words.settings import Settings
 from support.postgres import ROLE
 
@@ -47,6 +47,11 @@ class Pair:
     def __exit__(self, *_: object) -> None:
         """Close the application's connection."""
         self.application.close()
+
+    def reopen(self) -> None:
+        """Let the application connect again."""
+        self.application.close()
+        self.application = sqlite3.connect(self.path, isolation_level=None)
 
     def change_settings(self, **settings: Any) -> None:
         """Use other settings from now on."""
@@ -106,6 +111,12 @@ class Pair:
         """Verify."""
         with Context(self.settings) as context, Session(context) as session:
             return verify(session, names, patience, lambda _table, _rows: None)
+
+    def repair(self) -> None:
+        """Do what `verify --repair` does after it found differences."""
+        with Context(self.settings) as context, Session(context) as session:
+            report = verify(session, None, 3.0, lambda _table, _rows: None)
+            repair_different(session, report, lambda: None)
 
     def drain(self, *, handover: bool = True, quiet_seconds: float = 0.0) -> DrainReport:
         """Drain, and hand over unless told not to."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cdcsync.core.ddl.moved import Moved
     from cdcsync.words.nouns import SourceSchema
 
-Phase: TypeAlias = Literal["table", "default", "check", "unique", "index", "foreign_key"]
+Phase: TypeAlias = Literal["table", "default", "check", "not_null", "unique", "index", "foreign_key"]
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 

@@ -1,0 +1,113 @@
+"""What happened to captured tables since their triggers were made, told from the texts SQLite keeps of its schema."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+DriftKind: TypeAlias = Literal["changed", "rebuilt", "uncaptured", "renamed", "dropped"]
+"""changed: its text or a unique index of it; rebuilt: the table was made anew under its name; uncaptured: a trigger of
+ours is missing; renamed: our triggers went to a table of another name; dropped: there is none."""
+
+REGISTRY = "_cdcsync_tables"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaObject:
+    """A row of sqlite_master that capture depends on. `place` orders tables as they were created.
+
+    VACUUM numbers the rows anew and keeps their order.
+    """
+
+    kind: str
+    name: str
+    table: str
+    sql: str | None
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A captured table as it was written down when its triggers were made."""
+
+    number: int
+    name: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableDrift:
+    """A captured table that is not what it was; `now` is its new name where it was renamed."""
+
+    number: int
+    name: str
+    kind: DriftKind
+    now: str | None = None
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        told = {
+            "changed": "was altered, or a unique index of it",
+            "rebuilt": "was rebuilt, which drops triggers",
+            "uncaptured": "lost a trigger",
+            "renamed": f"is called {self.now} now",
+            "dropped": "was dropped",
+        }
+        return f"table {self.name} {told[self.kind]}"
+
+
+def shape(objects: Iterable[SchemaObject], number: int, name: str) -> str:
+    """Return a hash of what capturing one table depends on: its text, its unique indexes, our triggers.
+
+    The number of triggers stands in front, so that a missing one can be told from another text.
+    """
+    own = sorted((o.kind, o.name, o.sql or "") for o in objects if o.table == name and _counts(o, number))
+    triggers = sum(kind == "trigger" for kind, _, _ in own)
+    return f"{triggers}:{hashlib.sha256(repr(own).encode()).hexdigest()}"
+
+
+def shapes(objects: Sequence[SchemaObject], names: Mapping[int, str]) -> dict[int, str]:
+    """Return the shape of each table, by number."""
+    by_table = _by_table(objects)
+    return {number: shape(by_table.get(name, ()), number, name) for number, name in names.items()}
+
+
+def find_drift(registered: Sequence[Registered], objects: Sequence[SchemaObject]) -> tuple[TableDrift, ...]:
+    """Return the registered tables that are not as they were, in order of their numbers."""
+    by_table = _by_table(objects)
+    tables = {o.name: o for o in objects if o.kind == "table"}
+    newest = max((o.place for o in objects if o.kind == "table" and o.name == REGISTRY), default=0)
+    found = []
+    for known in registered:
+        now = shape(by_table.get(known.name, ()), known.number, known.name)
+        if known.name not in tables:
+            elsewhere = _table_of_triggers(objects, known.number)
+            kind: DriftKind = "dropped" if elsewhere is None else "renamed"
+            found.append(TableDrift(known.number, known.name, kind, elsewhere))
+        elif tables[known.name].place > newest:
+            # Even if someone made our triggers again: what was copied from the old table is in no entry.
+            found.append(TableDrift(known.number, known.name, "rebuilt"))
+        elif now != known.shape:
+            fewer = int(now.partition(":")[0]) < int(known.shape.partition(":")[0])
+            found.append(TableDrift(known.number, known.name, "uncaptured" if fewer else "changed"))
+    return tuple(found)
+
+
+def _counts(item: SchemaObject, number: int) -> bool:
+    """The application's own triggers and plain indexes are not our business."""
+    if item.kind == "trigger":
+        return item.name.startswith(f"_cdcsync_{number}_")
+    return item.kind == "table" or item.sql is None or item.sql[:13].upper() == "CREATE UNIQUE"
+
+
+def _by_table(objects: Iterable[SchemaObject]) -> dict[str, list[SchemaObject]]:
+    found: dict[str, list[SchemaObject]] = {}
+    for item in objects:
+        found.setdefault(item.table, []).append(item)
+    return found
+
+
+def _table_of_triggers(objects: Iterable[SchemaObject], number: int) -> str | None:
+    return next((o.table for o in objects if o.kind == "trigger" and o.name.startswith(f"_cdcsync_{number}_")), None)

@@ -1,0 +1,61 @@
+"""What a changed source table asks of the table it is copied to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from cdcsync.words.nouns import ColumnPlan, TablePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Evolution:
+    """The difference between a plan as it was written down and as it is now.
+
+    `removed` are target columns the source has no column for any more; `retyped` pairs a column with the type it had;
+    `remapped` tells that the settings changed what the schema did not.
+    """
+
+    added: tuple[ColumnPlan, ...] = ()
+    removed: tuple[str, ...] = ()
+    retyped: tuple[tuple[ColumnPlan, str], ...] = ()
+    relaxed: tuple[ColumnPlan, ...] = ()
+    tightened: tuple[ColumnPlan, ...] = ()
+    key_changed: bool = False
+    remapped: bool = False
+
+
+def written(plan: TablePlan) -> str:
+    """Return a plan as it is written down at install, to be compared with a later one."""
+    columns = [(c.source, c.target, c.type_sql, c.format, c.naive, c.not_null) for c in plan.columns]
+    key = [(column.name, column.collation) for column in plan.key]
+    return json.dumps({"target": plan.target, "key": key, "columns": columns})
+
+
+def written_as(plan: str, target: str) -> str:
+    """Return a written plan whose target table has another name."""
+    return json.dumps({**json.loads(plan), "target": target})
+
+
+def evolution(before: str, plan: TablePlan, untyped: Iterable[str] = ()) -> Evolution:
+    """Return what changed since `before` was `written`; the types of `untyped` columns follow their values."""
+    old: dict[str, Any] = json.loads(before)
+    known = {source: rest for source, *rest in old["columns"]}
+    both = [column for column in plan.columns if column.source in known]
+    present = {column.source for column in plan.columns}
+    return Evolution(
+        added=tuple(column for column in plan.columns if column.source not in known),
+        removed=tuple(rest[0] for source, rest in known.items() if source not in present),
+        retyped=tuple(
+            (column, known[column.source][1])
+            for column in both
+            if column.type_sql != known[column.source][1] and column.source not in untyped
+        ),
+        relaxed=tuple(column for column in both if known[column.source][4] and not column.not_null),
+        tightened=tuple(column for column in both if column.not_null and not known[column.source][4]),
+        key_changed=old["key"] != [[column.name, column.collation] for column in plan.key],
+        remapped=old["target"] != plan.target
+        or any(known[c.source][:1] + known[c.source][2:4] != [c.target, c.format, c.naive] for c in both),
+    )

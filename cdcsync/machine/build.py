@@ -1,0 +1,95 @@
+"""Build tables in the target and register them: at install, for tables created later, and for dropped copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cdcsync.core.ddl import target_ddl
+from cdcsync.edges import control
+from cdcsync.edges.catalog import attach_statement, detach, drop_index, find_table
+from cdcsync.edges.target import Target
+from cdcsync.machine.fit import detachable, detachable_indexes
+from cdcsync.words.errors import RefusedError
+from cdcsync.words.nouns import NotCarried, SourceSchema, TablePlan, TargetStatement
+
+AT_ONCE = {"default", "check"}
+"""Phases that are run with the table itself, each statement on its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A statement that gives a table something beside its columns. `done`: it was run."""
+
+    statement: TargetStatement
+    detached: bool = False
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Built:
+    """What was done to the target. `created` tells whether we made a table or found it, by its source name."""
+
+    created: dict[str, bool] = field(default_factory=dict)
+    beside: list[Beside] = field(default_factory=list)
+    not_carried: list[NotCarried] = field(default_factory=list)
+
+
+def build_tables(
+    target: Target, target_schema: str, schema: SourceSchema, plans: Sequence[TablePlan], wanted: Sequence[TablePlan]
+) -> Built:
+    """Create the `wanted` of all planned tables, or make those found ready, inside the caller's transaction.
+
+    Raises RefusedError where PostgreSQL refuses a table.
+    """
+    built = Built()
+    statements, not_carried = target_ddl(schema, plans, target_schema)
+    for plan in wanted:
+        _make_room(target, target_schema, plan, built)
+    made = {name for name, created in built.created.items() if created}
+    # A table found in place keeps its own schema: nothing of ours is added to it.
+    for statement in statements:
+        if statement.table in made:
+            _build(target, target_schema, statement, built)
+    built.not_carried += [left for left in not_carried if left.table in built.created]
+    return built
+
+
+def register_tables(
+    target: Target, source_id: str, target_schema: str, plans: Sequence[TablePlan], built: Built
+) -> None:
+    """Write the built tables down and guard them, inside the caller's transaction."""
+    for plan in plans:
+        control.register_table(target, source_id, plan, target_schema, created=built.created[plan.name])
+        control.guard(target, source_id, plan.number, target_schema, plan.target)
+    for one in built.beside:
+        control.register_ddl(target, source_id, one.statement, detached=one.detached, done=one.done)
+
+
+def _make_room(target: Target, target_schema: str, plan: TablePlan, built: Built) -> None:
+    found = find_table(target, target_schema, plan.target)
+    built.created[plan.name] = found is None
+    if found is None:
+        return
+    for constraint in detachable(target, plan, found):
+        built.beside.append(Beside(attach_statement(constraint), detached=True))
+        detach(target, constraint)
+    for index in detachable_indexes(target, plan, found):
+        statement = TargetStatement("unique", plan.name, index.name, index.definition)
+        built.beside.append(Beside(statement, detached=True))
+        drop_index(target, index)
+
+
+def _build(target: Target, target_schema: str, statement: TargetStatement, built: Built) -> None:
+    if statement.phase not in {"table", *AT_ONCE}:
+        built.beside.append(Beside(statement))
+        return
+    refused = control.run_ddl(target, statement.sql)
+    if refused is None:
+        built.beside += [Beside(statement, done=True)] if statement.phase in AT_ONCE else []
+    elif statement.phase == "table":
+        message = f"PostgreSQL refused to create {target_schema}.{statement.name}: {refused}"
+        raise RefusedError(message)
+    else:
+        what = f"{statement.phase} {statement.name}"
+        built.not_carried.append(NotCarried(statement.table, what, refused, statement.sql))
