@@ -73,6 +73,10 @@ SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_cdcsync_met
 -- What the changelog occupies; dbstat is not compiled into every SQLite.
 SELECT sum(pgsize) FROM dbstat WHERE name = '_cdcsync_log';
 
+-- name: log_entries
+-- No entry is ever missing between the oldest and the newest.
+SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM _cdcsync_log;
+
 -- name: schema_objects
 -- What capture depends on. The application's own triggers and views are not part of it.
 SELECT type, name, tbl_name, sql, rowid FROM sqlite_master

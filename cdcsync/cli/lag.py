@@ -38,7 +38,7 @@ def _command(
     except (CdcsyncError, psycopg.Error) as error:
         return unknown(str(error), json=json)
     if found["state"] is None:
-        return unknown(f"{found['source']} is not installed", json=json)
+        return unknown(found["message"], json=json)
     changes, seconds = found["pending_changes"], found["lag_seconds"]
     level = max(
         _level(seconds, warn_seconds, crit_seconds),

@@ -43,7 +43,7 @@ def command(
 
 def _print(found: dict[str, Any]) -> None:
     if found["state"] is None:
-        show.line(f"{found['source']} is not installed: run cdcsync install")
+        show.line(found["message"])
         return
     show.table(facts(found))
     show.line("")
@@ -64,10 +64,11 @@ def facts(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("lag", f"{found['pending_changes']} changes, {found['lag_seconds']:.1f} s"),
         ("drain would take", "unknown" if drain is None else f"about {drain:.1f} s"),
         ("position", f"{found['applied_seq']} of {found['head_seq']}"),
-        ("changelog", "unknown" if found["changelog_bytes"] is None else _size(found["changelog_bytes"])),
+        ("changelog", _size(found["changelog_bytes"])),
         ("write-ahead log", _size(found["wal_bytes"])),
     ]
     lines += [("not captured", f"table {name}, created since install") for name in found["new_tables"]]
+    lines += [("warning", warning) for warning in found["warnings"]]
     lines += [("drift", drift["message"]) for drift in found["drift"]]
     return lines + [("gap", _gap(gap)) for gap in found["gaps"]]
 
@@ -89,7 +90,7 @@ def table_line(table: dict[str, Any]) -> str:
 def picture(found: dict[str, Any]) -> RenderableType:
     """Return a status as rich draws it."""
     if found["state"] is None:
-        return Text("not installed")
+        return Text(found["message"])
     above = Table.grid(padding=(0, 2))
     for name, value in facts(found):
         above.add_row(name, value)

@@ -20,6 +20,7 @@ from cdcsync.edges.triggers import Captured, changelog_statements, trigger_state
 from cdcsync.words.errors import RefusedError, SchemaMovedError, SourceBusyError, UsageError
 
 LOCK_SECONDS = 30.0
+PRUNE_LOCK_SECONDS = 0.1
 
 
 def statements(captured: Sequence[Captured]) -> list[str]:
@@ -90,12 +91,17 @@ def reinstall(
         return time.perf_counter() - began
 
 
-def prune(path: Path, below: int, least_age_hours: float, limit: int) -> int:
-    """Delete up to `limit` of the oldest entries below a position, in one short transaction; return how many."""
-    with _writing(path) as connection:
+def prune(path: Path, below: int, least_age_hours: float, limit: int) -> tuple[int, float]:
+    """Delete up to `limit` of the oldest entries below a position, in one short transaction.
+
+    Returns how many and the seconds the write lock was held. Raises SourceBusyError where the lock is not to be had
+    at once: there is always a later time for this.
+    """
+    with _writing(path, PRUNE_LOCK_SECONDS) as connection:
+        began = time.perf_counter()
         deleted = connection.execute(_statement("prune"), (below, least_age_hours / 24, limit)).rowcount
         connection.execute("COMMIT")
-        return deleted
+        return deleted, time.perf_counter() - began
 
 
 def _refuse_moved(connection: sqlite3.Connection, schema_version: int) -> None:
@@ -165,11 +171,11 @@ def _drop(connection: sqlite3.Connection, kind: str, name: str) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[sqlite3.Connection]:
+def _writing(path: Path, patience: float = LOCK_SECONDS) -> Iterator[sqlite3.Connection]:
     with closing(connect(path, mode="rw")) as connection:
         # SQLite's own busy handler sleeps ever longer and loses against a busy writer; asking again at once wins.
         connection.execute("PRAGMA busy_timeout = 0")
-        deadline = time.monotonic() + LOCK_SECONDS
+        deadline = time.monotonic() + patience
         while True:
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -179,7 +185,7 @@ def _writing(path: Path) -> Iterator[sqlite3.Connection]:
                     message = f"source {path} may not be written by this user: run as the user who owns it"
                     raise UsageError(message) from None
                 if time.monotonic() > deadline:
-                    message = f"source {path} stayed locked for {LOCK_SECONDS:.0f} s: {error}; try again"
+                    message = f"source {path} stayed locked for {patience:g} s: {error}; try again"
                     raise SourceBusyError(message) from None
                 time.sleep(0.0005)
         try:

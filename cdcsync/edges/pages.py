@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from functools import partial
 
 from cdcsync.core.keys import Key
 from cdcsync.edges.rows import BadRow, RowList, RowReader
@@ -15,13 +17,18 @@ def pages(
 ) -> Iterator[tuple[list[Row], Key]]:
     """Yield pages of up to `limit` converted rows in key order, each with its last key; `bad` hears of the others."""
     while True:
-        page = RowList()
-        with source.reading() as connection:
-            last = reader.page(connection, after, limit, page, bad)
+        (rows, last), _ = source.read_bounded(limit, partial(_page, reader, after, bad))
         if last is None:
             return
-        yield page.rows, last
+        yield rows, last
         after = last
+
+
+def _page(
+    reader: RowReader, after: Key | None, bad: BadRow, connection: sqlite3.Connection, limit: int
+) -> tuple[list[Row], Key | None]:
+    page = RowList()
+    return page.rows, reader.page(connection, after, limit, page, bad)
 
 
 def all_rows(source: Source, reader: RowReader, limit: int, bad: BadRow) -> Iterator[list[Row]]:

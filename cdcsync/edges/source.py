@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from cdcsync.core.drift import Registered, SchemaObject, TableDrift, find_drift
@@ -17,12 +17,25 @@ from cdcsync.edges.statements import sqlite_statement
 from cdcsync.words.errors import (
     NotInstalledError,
     PermanentStopError,
+    ReadTooLongError,
     SourceBusyError,
     StopRequestedError,
     UsageError,
 )
 
 BUSY_SECONDS = 5.0
+MIB = 1024 * 1024
+
+WATCH_STEPS = 20_000
+"""Steps of SQLite's machine between two looks at the write-ahead log: about a millisecond."""
+
+PAUSE_SECONDS = 0.25
+"""How long the application gets without a reader of ours after one that was too long."""
+
+ENTRY_BYTES = 40
+"""About what an entry with a short key occupies."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +49,13 @@ class Lag:
 class Source:
     """A read-only connection to the source; it can be used by the thread that made it."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file. Raises UsageError when it is missing, unreadable or no SQLite database."""
+    def __init__(self, path: Path, max_wal_mb: int = 32) -> None:
+        """Open the file. Raises UsageError when it is missing, unreadable or no SQLite database.
+
+        `max_wal_mb` is how large the write-ahead log may grow under one `read_bounded`.
+        """
         self.path = path.absolute()
+        self._max_wal_bytes = max_wal_mb * MIB
         refuse_unusable(self.path)
         self.identity = file_identity(self.path)
         self.connection = connect(self.path, mode="ro")
@@ -72,6 +89,45 @@ class Source:
         finally:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
+
+    def read_bounded(self, most: int, read: Callable[[sqlite3.Connection, int], T]) -> tuple[T, int]:
+        """Call `read` with how much to read at most, in a read transaction; return its result and that amount.
+
+        A read under which the write-ahead log grows too far is given up and tried again with half: no checkpoint
+        passes an open reader. The pause lets one finish, after which the log begins anew. Raises what `reading` does.
+        """
+        while True:
+            try:
+                with self.reading() if most == 1 else self._short_reading() as connection:
+                    return read(connection, most), most
+            except ReadTooLongError:
+                most = max(1, most // 2)
+            # Not inside the handler: the error's traceback keeps cursors alive, and they keep the transaction.
+            time.sleep(PAUSE_SECONDS)
+
+    @contextmanager
+    def _short_reading(self) -> Iterator[sqlite3.Connection]:
+        """Hold one read transaction until the write-ahead log has grown too far: then ReadTooLongError is raised."""
+        # Absolute, not from where it is now: the file never shrinks by itself, and every retry would add to it.
+        limit = max(self._max_wal_bytes, self.wal_bytes() + MIB)
+        cut = False
+
+        def watch() -> bool:
+            nonlocal cut
+            cut = cut or self.wal_bytes() > limit
+            return cut
+
+        self.connection.set_progress_handler(watch, WATCH_STEPS)
+        try:
+            with self.reading() as connection:
+                yield connection
+        except StopRequestedError:
+            if not cut:
+                raise
+            message = "the write-ahead log grew too far under one read"
+            raise ReadTooLongError(message) from None
+        finally:
+            self.connection.set_progress_handler(None, 0)
 
     def stop_soon(self) -> None:
         """End a long read, from another thread; it raises StopRequestedError."""
@@ -137,12 +193,12 @@ class Source:
             oldest = self.ask("oldest_pending", position)
         return Lag(changes, 0.0 if oldest is None else max(time.time() - oldest, 0.0))
 
-    def log_bytes(self) -> int | None:
-        """Return the size of the changelog; None where this SQLite cannot tell."""
+    def log_bytes(self) -> int:
+        """Return the size of the changelog; about, where this SQLite was built without dbstat."""
         try:
             return int(self.ask("log_bytes") or 0)
         except sqlite3.OperationalError:
-            return None
+            return int(self.ask("log_entries")) * ENTRY_BYTES
 
 
 def connect(path: Path, *, mode: str) -> sqlite3.Connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshal
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import Self
@@ -21,16 +21,13 @@ MEMORY_BYTES = 8 * 1024 * 1024
 class Spool:
     """A batch of rows written once and read once, in memory while small and on disk when not."""
 
-    def __init__(self, watch: Callable[[], None] | None = None) -> None:
-        """Begin empty; `watch` is called before rows are taken and may end the read by raising."""
-        self._watch = watch
+    def __init__(self) -> None:
+        """Begin empty."""
         self._file = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115  closed by __exit__
         self.count = 0
 
     def add(self, rows: list[Row]) -> None:
         """Append rows."""
-        if self._watch is not None:
-            self._watch()
         # marshal copies exactly these types (None, int, float, str, bytes) and is several times faster than pickle.
         # One write and one read a chunk: marshal's own file access makes a call for every value.
         packed = marshal.dumps(rows)

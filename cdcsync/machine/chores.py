@@ -1,10 +1,11 @@
-"""What the daemon does besides streaming, on APScheduler: heartbeat, drift recheck, size watch.
+"""What the daemon does besides streaming, on APScheduler: heartbeat, drift recheck, size watch, pruning.
 
 Chores run in threads of their own with a connection of their own: the stream never waits for them.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -14,18 +15,23 @@ import psycopg
 from apscheduler.schedulers.background import BackgroundScheduler
 from loguru import logger
 
-from cdcsync.edges import notify
+from cdcsync.edges import capture, notify
 from cdcsync.edges.checkpoint import CheckpointStore
-from cdcsync.edges.source import Source
+from cdcsync.edges.source import MIB, Source
 from cdcsync.edges.target import Target, one_line
 from cdcsync.machine.context import Context
 from cdcsync.machine.session import Session
+from cdcsync.machine.status import size_warnings
 from cdcsync.words.errors import CdcsyncError
 
 HEARTBEAT_SECONDS = 1.0
 RECHECK_SECONDS = 30.0
 SIZES_SECONDS = 60.0
-LARGE_WAL_BYTES = 256 * 1024 * 1024
+
+PRUNE_ENTRIES = 1000
+"""Entries deleted in one transaction: a millisecond or two."""
+
+PRUNE_PAUSE_SECONDS = 0.05
 
 ALIVE_SECONDS = 10.0
 """The stream counts as alive this long after its last beat, and while PostgreSQL works for it."""
@@ -40,6 +46,7 @@ class Chores:
         self._owner = session.store.owner
         self._lost = threading.Event()
         self._beat = time.monotonic()
+        self._closing = threading.Event()
         self._target: Target | None = None
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -58,6 +65,7 @@ class Chores:
 
     def close(self) -> None:
         """End all chores and their connection."""
+        self._closing.set()
         # A heartbeat may hang on a server that does not answer.
         if self._target is not None:
             self._target.cut()
@@ -115,6 +123,25 @@ class Chores:
         self._wake()
 
     def _sizes(self) -> None:
-        wal = self._session.source.wal_bytes()
-        if wal > LARGE_WAL_BYTES:
-            logger.warning("the write-ahead log of the source has grown to {} MiB", wal // 2**20)
+        try:
+            with self._context.open_source() as source:
+                wal, log = source.wal_bytes(), source.log_bytes()
+            for warning in size_warnings(wal, log, self._session.settings):
+                logger.warning(warning)
+            if 0 < self._session.settings.prune_max_mb < log / MIB:
+                self._prune()
+        except (CdcsyncError, sqlite3.Error) as error:
+            logger.warning("the changelog could not be looked after: {}", one_line(error))
+
+    def _prune(self) -> None:
+        """Delete what is applied and old enough, in many short transactions with pauses for the application."""
+        path, hours = self._session.source.path, self._session.settings.prune_min_hours
+        below, entries, longest = self._session.checkpoint.position.seq, 0, 0.0
+        while not self._closing.is_set():
+            deleted, seconds = capture.prune(path, below, hours, PRUNE_ENTRIES)
+            entries, longest = entries + deleted, max(longest, seconds)
+            if deleted == 0:
+                break
+            self._closing.wait(PRUNE_PAUSE_SECONDS)
+        if entries:
+            logger.info("pruned {} entries; the write lock was held for {:.1f} ms at most", entries, longest * 1000)

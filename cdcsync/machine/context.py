@@ -20,7 +20,7 @@ from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.words.errors import DriftError, NotInstalledError, PermanentStopError
-from cdcsync.words.nouns import Anchor, SourceSchema, TablePlan
+from cdcsync.words.nouns import Anchor, Position, SourceSchema, TablePlan
 from cdcsync.words.settings import Settings
 
 EMBEDDED = "embedded"
@@ -64,7 +64,7 @@ class Context:
 
     def open_source(self) -> Source:
         """Open the source read-only; the caller closes it."""
-        source = Source(self.settings.source_path)
+        source = Source(self.settings.source_path, self.settings.read_max_wal_mb)
         owner = source.path.stat().st_uid
         if owner != os.geteuid() and not self._warned:
             self._warned = True
@@ -89,6 +89,11 @@ class Installation:
         """Read it. Raises NotInstalledError."""
         if not source.is_installed():
             message = f"{source.path} is not installed: run cdcsync install"
+            if source.source_id() is not None:
+                message = (
+                    f"{source.path} has lost its changelog, so writes to captured tables fail: "
+                    "run cdcsync install, which makes it again"
+                )
             raise NotInstalledError(message)
         meta = dict(source.rows("meta"))
         self.source_id: str = meta["source_id"]
@@ -100,6 +105,11 @@ def anchor_at(source: Source, seq: int) -> Anchor | None:
     """Return what the changelog holds at a position; None if it holds nothing there."""
     rows = source.rows("anchor", seq)
     return None if not rows else Anchor(*rows[0])
+
+
+def is_history_of(source: Source, installation: Installation, position: Position) -> bool:
+    """Tell whether the changelog holds the entry a position was taken from."""
+    return installation.epoch == position.epoch and anchor_at(source, position.seq) == position.anchor
 
 
 def storage_classes(source: Source, schema: SourceSchema) -> StorageClasses:

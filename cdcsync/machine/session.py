@@ -16,7 +16,7 @@ from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
-from cdcsync.machine.context import Context, Installation, anchor_at, installed_plans, uncaptured_tables
+from cdcsync.machine.context import Context, Installation, installed_plans, is_history_of, uncaptured_tables
 from cdcsync.words.errors import DriftError, IdentityError, NotInstalledError, RefusedError
 from cdcsync.words.nouns import Checkpoint, Position, TablePlan
 
@@ -181,7 +181,7 @@ class Session:
 
     def is_this_history(self, position: Position) -> bool:
         """Tell whether the changelog holds the entry this position was taken from."""
-        return self.installation.epoch == position.epoch and anchor_at(self.source, position.seq) == position.anchor
+        return is_history_of(self.source, self.installation, position)
 
     def refuse_other_history(self, position: Position) -> None:
         """Raise IdentityError where the changelog does not hold the entry this position was taken from."""

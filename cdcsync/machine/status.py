@@ -10,12 +10,16 @@ import psycopg
 
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
-from cdcsync.edges.source import Source
+from cdcsync.edges.source import MIB, Source
 from cdcsync.edges.target import Target, one_line
-from cdcsync.machine.context import Context, Installation, uncaptured_tables
+from cdcsync.machine.context import Context, Installation, is_history_of, uncaptured_tables
 from cdcsync.machine.sync import FEW_ROWS
-from cdcsync.words.errors import GaveUpError, TargetError
-from cdcsync.words.nouns import Gap, TableProgress
+from cdcsync.words.errors import GaveUpError, NotInstalledError, TargetError
+from cdcsync.words.nouns import Checkpoint, Gap, TableProgress
+from cdcsync.words.settings import Settings
+
+LARGE_WAL_BYTES = 64 * MIB
+LARGE_LOG_BYTES = 1024 * MIB
 
 DEAD_SECONDS = 10.0
 """No heartbeat for this long: the daemon is not running."""
@@ -27,9 +31,10 @@ def status(context: Context) -> dict[str, Any]:
     Raises UsageError for an unusable source, GaveUpError where the target cannot be asked.
     """
     with context.open_source() as source:
-        if not source.is_installed():
-            return {"state": None, "source": str(source.path)}
-        installation = Installation(source)
+        try:
+            installation = Installation(source)
+        except NotInstalledError as error:
+            return {"state": None, "source": str(source.path), "message": str(error)}
         try:
             with context.open_target() as target:
                 return _status(context, source, installation, target)
@@ -40,11 +45,13 @@ def status(context: Context) -> dict[str, Any]:
 def _status(context: Context, source: Source, installation: Installation, target: Target) -> dict[str, Any]:
     store = CheckpointStore(target, installation.source_id)
     if not control.is_registered(target, installation.source_id):
-        return {"state": None, "source": str(source.path)}
+        message = "the target knows nothing of this source: run cdcsync install"
+        return {"state": None, "source": str(source.path), "message": message}
     checkpoint = store.read()
     position = checkpoint.position.seq
     lag = source.lag(position)
     gaps = store.gaps()
+    wal_bytes, log_bytes = source.wal_bytes(), source.log_bytes()
     return {
         "state": checkpoint.state,
         "source": str(source.path),
@@ -58,17 +65,33 @@ def _status(context: Context, source: Source, installation: Installation, target
         "estimated_pause_seconds": None,
         "daemon": _daemon(store),
         "quarantined": 0,
-        "drift": _drift(source, gaps),
+        "drift": _drift(source, installation, checkpoint, gaps),
         "gaps": [_gap(gap) for gap in gaps if gap.since is not None],
         "new_tables": _new_tables(context, source, {progress.name for progress in checkpoint.tables}),
-        "changelog_bytes": source.log_bytes(),
-        "wal_bytes": source.wal_bytes(),
+        "changelog_bytes": log_bytes,
+        "wal_bytes": wal_bytes,
+        "warnings": size_warnings(wal_bytes, log_bytes, context.settings),
         "verified": {"seq": None, "tables": 0},
         "tables": [_table(progress) for progress in checkpoint.tables],
         "last_errors": [f"{_time(at)} {message}" for at, message in store.last_errors()],
         "cut_over_at": None if store.cut_over_at is None else _time(store.cut_over_at),
         "target": context.schema,
     }
+
+
+def size_warnings(wal_bytes: int, log_bytes: int, settings: Settings) -> list[str]:
+    """Return what is worth saying about files that grow."""
+    warnings = []
+    if wal_bytes > LARGE_WAL_BYTES:
+        warnings.append(
+            f"the write-ahead log of the source has grown to {wal_bytes // MIB} MiB: some reader holds it, or the "
+            "application does not checkpoint"
+        )
+    largest = settings.prune_max_mb * 2 * MIB or LARGE_LOG_BYTES
+    if log_bytes > largest:
+        way = "prune_min_hours keeps it" if settings.prune_max_mb else "set prune_max_mb to have it pruned"
+        warnings.append(f"the changelog has grown to {log_bytes // MIB} MiB: {way}")
+    return warnings
 
 
 def _table(progress: TableProgress) -> dict[str, Any]:
@@ -90,16 +113,21 @@ def _daemon(store: CheckpointStore) -> dict[str, Any]:
     return {"running": running, "pid": pid if running else None, "heartbeat_age_seconds": round(age, 3)}
 
 
-def _drift(source: Source, gaps: list[Gap]) -> list[dict[str, Any]]:
+def _drift(source: Source, installation: Installation, checkpoint: Checkpoint, gaps: list[Gap]) -> list[dict[str, Any]]:
     """Return what is not mended, and what nobody has answered yet."""
-    with source.reading():
-        found = source.drift()
     answered = [_gap(gap) for gap in gaps if gap.closed_at is None]
+    if checkpoint.state == "cut_over":
+        return answered
+    with source.reading():
+        noticed: list[tuple[str | None, str, str]] = [(d.name, d.kind, str(d)) for d in source.drift()]
+        if not is_history_of(source, installation, checkpoint.position):
+            message = f"the changelog is not the one position {checkpoint.position.seq} was taken from"
+            noticed.append((None, "other history", message))
     told = {gap["table"] for gap in answered}
     return answered + [
-        {"table": drift.name, "kind": drift.kind, "since": None, "until": None, "message": str(drift)}
-        for drift in found
-        if drift.name not in told
+        {"table": table, "kind": kind, "since": None, "until": None, "message": message}
+        for table, kind, message in noticed
+        if table not in told
     ]
 
 

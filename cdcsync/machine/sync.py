@@ -19,7 +19,7 @@ from cdcsync.edges.writer import TableWriter
 from cdcsync.machine.bad_rows import REFUSALS, first_bad_row
 from cdcsync.machine.context import anchor_at
 from cdcsync.machine.session import Session
-from cdcsync.words.errors import PermanentStopError, ReadTooLongError
+from cdcsync.words.errors import PermanentStopError
 from cdcsync.words.nouns import Checkpoint, Position, State, TableProgress
 
 FEW_ROWS = 100
@@ -30,8 +30,6 @@ Write = Callable[[TableWriter, Target, Iterable[list[Row]]], None]
 
 SHORT_READ_KEYS = 1000
 """Most changelog entries of one read in rollback-journal mode."""
-
-MIB = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -90,7 +88,7 @@ class Sync:
         """
         began = time.perf_counter()
         with ExitStack() as spools:
-            batch = self._read(spools, self._limit)
+            batch = self._read(spools)
             if batch.is_empty:
                 return batch
             try:
@@ -98,19 +96,20 @@ class Sync:
             except psycopg.errors.UniqueViolation:
                 # Two rows swapped a unique value, or the batch ends between the two. Read up to the head and
                 # delete before inserting: the target then equals one state of the source, which has no conflict.
-                batch = self._read(spools, None)
+                with self._session.source.reading():
+                    batch = read_batch(self._session, spools, None)
                 checkpoint = self._apply(batch, began, TableWriter.replace_many)
         self._session.checkpoint = checkpoint
         self._limit = min(self._limit * 2, self._most)
         return batch
 
-    def _read(self, spools: ExitStack, limit: int | None) -> Batch:
+    def _read(self, spools: ExitStack) -> Batch:
         """Read a batch, a smaller one where the WAL grows too far under the read."""
-        while True:
-            try:
-                return read_batch(self._session, spools, limit)
-            except ReadTooLongError:
-                limit = self._limit = max(1, (limit or self._limit) // 2)
+        source = self._session.source
+        batch, self._limit = source.read_bounded(
+            self._limit, lambda _connection, limit: read_batch(self._session, spools, limit)
+        )
+        return batch
 
     def _apply(self, batch: Batch, began: float, how: Write) -> Checkpoint:
         session = self._session
@@ -183,34 +182,27 @@ class Sync:
 
 
 def read_batch(session: Session, spools: ExitStack, limit: int | None) -> Batch:
-    """Read the changes after the checkpoint, at most `limit` entries, in one read transaction.
-
-    The rows lie in spools when it returns, and no transaction is open any more.
-    """
+    """Read the changes after the checkpoint, at most `limit` entries, inside a read transaction, into spools."""
     before = session.checkpoint.position
-    with session.source.reading():
-        session.refuse_drift()
-        session.refuse_other_history(before)
-        head = int(session.source.ask("head"))
-        high = head if limit is None else min(head, before.seq + limit)
-        complete = high == head
-        batch = Batch(before, before, complete)
-        if high != before.seq:
-            batch.after = Position(before.epoch, high, anchor_at(session.source, high))
-        too_long = _wal_limit(session)
-        changed = dict(session.source.rows("tables_changed", before.seq, high))
-        for progress in session.checkpoint.tables:
-            news = changed.get(progress.number, 0) > progress.start_seq
-            if news and progress.state in {"copied", "joined", "stale"}:
-                _read_table(session, spools, batch, progress, too_long)
-            if progress.state == "copied" and complete and session.plans[progress.number].key:
-                batch.joining[progress.number] = session.count_source(progress.number)
+    session.refuse_drift()
+    session.refuse_other_history(before)
+    head = int(session.source.ask("head"))
+    high = head if limit is None else min(head, before.seq + limit)
+    complete = high == head
+    batch = Batch(before, before, complete)
+    if high != before.seq:
+        batch.after = Position(before.epoch, high, anchor_at(session.source, high))
+    changed = dict(session.source.rows("tables_changed", before.seq, high))
+    for progress in session.checkpoint.tables:
+        news = changed.get(progress.number, 0) > progress.start_seq
+        if news and progress.state in {"copied", "joined", "stale"}:
+            _read_table(session, spools, batch, progress)
+        if progress.state == "copied" and complete and session.plans[progress.number].key:
+            batch.joining[progress.number] = session.count_source(progress.number)
     return batch
 
 
-def _read_table(
-    session: Session, spools: ExitStack, batch: Batch, progress: TableProgress, watch: Callable[[], None]
-) -> None:
+def _read_table(session: Session, spools: ExitStack, batch: Batch, progress: TableProgress) -> None:
     high = batch.after.seq
     if not session.plans[progress.number].key:
         if progress.state != "stale":
@@ -219,24 +211,12 @@ def _read_table(
     # The copy of this table began later than the stream: what came before is in it already.
     low = max(batch.before.seq, progress.start_seq)
     connection, reader = session.source.connection, session.readers[progress.number]
-    table = TableBatch(progress.number, spools.enter_context(Spool(watch)), spools.enter_context(Spool(watch)))
+    table = TableBatch(progress.number, spools.enter_context(Spool()), spools.enter_context(Spool()))
     reader.present(connection, low, high, table.rows, stop_at_bad_row)
     for keys in reader.gone(connection, low, high):
         table.gone.add(keys)
     if table.count:
         batch.tables.append(table)
-
-
-def _wal_limit(session: Session) -> Callable[[], None]:
-    """Return a check that ends a read under which the WAL grows: no checkpoint can pass an open reader."""
-    limit = session.source.wal_bytes() + session.settings.read_max_wal_mb * MIB
-
-    def check() -> None:
-        if session.source.wal_bytes() > limit:
-            message = "the write-ahead log grew too far during one read"
-            raise ReadTooLongError(message)
-
-    return check
 
 
 def _write(session: Session, table: TableBatch, how: Write) -> None:
