@@ -66,6 +66,10 @@ SELECT number, name, shape FROM _cdcsync_tables ORDER BY number;
 SELECT count(*) = 3 FROM sqlite_master
 WHERE type = 'table' AND name IN ('_cdcsync_meta', '_cdcsync_tables', '_cdcsync_log');
 
+-- name: has_ours
+-- Whether anything of ours is left: a trigger without its changelog makes every write fail.
+SELECT count(*) FROM sqlite_master WHERE name LIKE '\_cdcsync\_%' ESCAPE '\';
+
 -- name: has_meta
 SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_cdcsync_meta';
 

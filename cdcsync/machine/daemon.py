@@ -88,6 +88,12 @@ class Daemon:
                     return
             except StopRequestedError:
                 return
+            except NotInstalledError as error:
+                if self._chores is None:
+                    raise
+                # Somebody put a file in place that knows nothing of us.
+                message = f"{error}; does not retry by itself"
+                raise PermanentStopError(message) from error
             except SourceReplacedError:
                 logger.warning("the source was replaced by another file: opening it again")
             except Exception as error:

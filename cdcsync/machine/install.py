@@ -142,38 +142,47 @@ def planned_statements(context: Context) -> dict[str, list[str]]:
     }
 
 
-def uninstall(context: Context, *, drop_control: bool, source_only: bool) -> float:
+def uninstall(context: Context, *, drop_control: bool, source_only: bool) -> float | None:
     """Take guard and triggers off the target's tables, then everything of ours out of the source. User tables stay.
 
-    Returns the seconds the source's write lock was held. Raises TargetError, and changes nothing, where the target
-    is out of reach, unless `source_only` leaves it as it is: without the source's id nobody would find it again.
+    Returns the seconds the source's write lock was held; None where neither side had anything of ours. Raises
+    TargetError, and changes nothing, where the target is out of reach, unless `source_only` leaves it as it is:
+    without the source's id nobody would find it again.
     """
     with context.open_source() as source:
-        installation = Installation(source)
+        has_ours, source_id, place = bool(source.ask("has_ours")), source.source_id(), _place(source)
+    cleaned = False
     if not source_only:
         try:
-            _clean_target(context, installation, drop_control=drop_control)
+            cleaned = _clean_target(context, source_id, place, drop_control=drop_control)
         except TargetError as error:
-            message = f"{error}; nothing was changed: --source-only frees the source and leaves the target guarded"
-            raise TargetError(message) from None
-    return capture.uninstall(context.settings.source_path)
+            if has_ours:
+                message = f"{error}; nothing was changed: --source-only frees the source and leaves the target guarded"
+                raise TargetError(message) from None
+    if has_ours:
+        return capture.uninstall(context.settings.source_path)
+    return 0.0 if cleaned else None
 
 
-def _clean_target(context: Context, installation: Installation, *, drop_control: bool) -> None:
-    with context.open_target(installation.source_id) as target:
-        if not control.is_registered(target, installation.source_id):
-            return
-        store = CheckpointStore(target, installation.source_id)
+def _clean_target(context: Context, source_id: str | None, place: str, *, drop_control: bool) -> bool:
+    """Tell whether there was anything; a source that came back without its id is known by its place."""
+    with context.open_target() as target:
+        if source_id is None and control.exists(target):
+            source_id = control.registered_as(target, place, context.schema)
+        if source_id is None or not control.is_registered(target, source_id):
+            return False
+        store = CheckpointStore(target, source_id)
         if store.is_locked("daemon"):
             message = "a daemon is running on this source: stop it first (SIGTERM, or systemctl stop)"
             raise RefusedError(message)
         with target.transaction():
             for number, name in store.target_tables():
                 if find_table(target, context.schema, name) is not None:
-                    control.unguard(target, installation.source_id, number, context.schema, name)
+                    control.unguard(target, source_id, number, context.schema, name)
             for pending in store.pending_ddl("unique", "foreign_key"):
                 if pending.detached:
                     control.attach(target, pending.statement)
-            control.forget(target, installation.source_id)
+            control.forget(target, source_id)
             if drop_control:
                 control.drop(target)
+        return True

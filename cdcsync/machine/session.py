@@ -9,6 +9,8 @@ import time
 from contextlib import ExitStack
 from typing import Self
 
+from loguru import logger
+
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
@@ -164,6 +166,10 @@ class Session:
         created = uncaptured_tables(self.source, self.settings, known)
         if self.settings.new_tables == "capture":
             drifted += [f"table {name} is new" for name in created]
+        else:
+            self.left_out.update(created)
+            for name in created:
+                logger.warning("table {} was created since install and is not captured: see new_tables", name)
         if drifted:
             message = (
                 f"the schema changed since install: {', '.join(drifted)}; "
