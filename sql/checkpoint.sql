@@ -54,8 +54,10 @@ SELECT EXISTS (
 );
 
 -- name: heartbeat
-INSERT INTO cdcsync.daemon (source_id, pid, host) VALUES (%(source_id)s, %(pid)s, %(host)s)
-ON CONFLICT (source_id) DO UPDATE SET pid = excluded.pid, host = excluded.host, heartbeat_at = now();
+INSERT INTO cdcsync.daemon (source_id, pid, host, looked_at)
+VALUES (%(source_id)s, %(pid)s, %(host)s, to_timestamp(%(looked_at)s))
+ON CONFLICT (source_id) DO UPDATE
+SET pid = excluded.pid, host = excluded.host, looked_at = excluded.looked_at, heartbeat_at = now();
 
 -- name: owner
 SELECT owner::text FROM cdcsync.checkpoint WHERE source_id = %(source_id)s;
@@ -86,11 +88,17 @@ SET epoch = %(epoch)s, seq = %(seq)s, anchor_at = %(anchor_at)s, anchor_key = %(
 WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
 
 -- name: open_drift
--- One is open for a table at a time: a second look at the same trouble is no second trouble.
+-- One line is open for a table at a time: what happens before it is mended makes that line's gap longer.
+WITH longer AS (
+    UPDATE cdcsync.drift
+    SET since = coalesce(since, to_timestamp(%(since)s)),
+        until = CASE WHEN %(since)s::double precision IS NULL THEN until END
+    WHERE source_id = %(source_id)s AND number = %(number)s AND closed_at IS NULL
+    RETURNING 1
+)
 INSERT INTO cdcsync.drift (source_id, number, table_name, kind, answer, since)
 SELECT %(source_id)s, %(number)s, %(table)s, %(kind)s, %(answer)s, to_timestamp(%(since)s)
-WHERE NOT EXISTS (SELECT FROM cdcsync.drift
-                  WHERE source_id = %(source_id)s AND number = %(number)s AND closed_at IS NULL);
+WHERE NOT EXISTS (SELECT FROM longer);
 
 -- name: drift_ends
 -- Capture works again from now on; what was missed before is still to be mended.
@@ -110,8 +118,8 @@ SELECT table_name, kind, answer, since, until, rows_mended, closed_at FROM cdcsy
 WHERE source_id = %(source_id)s ORDER BY closed_at IS NULL DESC, id DESC LIMIT 100;
 
 -- name: last_look
--- The last moment at which a daemon was alive to look at the schema, as seconds since 1970.
-SELECT extract(epoch FROM coalesce(d.heartbeat_at, c.installed_at))::double precision
+-- The last moment at which a daemon saw the schema to be what was installed, as seconds since 1970.
+SELECT extract(epoch FROM coalesce(d.looked_at, c.installed_at))::double precision
 FROM cdcsync.checkpoint AS c LEFT JOIN cdcsync.daemon AS d USING (source_id) WHERE c.source_id = %(source_id)s;
 
 -- name: cut_over

@@ -23,11 +23,13 @@ CREATE TABLE IF NOT EXISTS cdcsync.checkpoint (
     installed_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 20);
 
--- Apart from the checkpoint, whose row is locked while a long transaction copies or applies.
+-- Apart from the checkpoint, whose row is locked while a long transaction copies or applies. looked_at: when the
+-- stream last saw that the source's schema is what was installed; the heartbeat goes on while the stream is busy.
 CREATE TABLE IF NOT EXISTS cdcsync.daemon (
     source_id uuid PRIMARY KEY REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
     pid integer NOT NULL,
     host text NOT NULL,
+    looked_at timestamptz,
     heartbeat_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 20);
 

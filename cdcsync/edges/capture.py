@@ -188,6 +188,8 @@ def _writing(path: Path, patience: float = LOCK_SECONDS) -> Iterator[sqlite3.Con
                     message = f"source {path} stayed locked for {patience:g} s: {error}; try again"
                     raise SourceBusyError(message) from None
                 time.sleep(0.0005)
+        # Without a write-ahead log COMMIT waits for the application's open reads.
+        connection.execute("PRAGMA busy_timeout = 5000")
         try:
             yield connection
         finally:

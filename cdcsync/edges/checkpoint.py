@@ -117,7 +117,7 @@ class CheckpointStore:
         )
 
     def last_look(self) -> float:
-        """Return when a daemon was last alive to look at the schema, in seconds since 1970."""
+        """Return when a daemon last saw the schema to be what was installed, in seconds since 1970."""
         return float(self._ask("last_look")[0])
 
     def open_drift(self, number: int, table: str, kind: str, answer: str, since: float | None) -> None:
@@ -166,9 +166,9 @@ class CheckpointStore:
         """Tell whether any session holds the lock."""
         return bool(self._target.ask(_FILE, "is_locked", name=self._lock(what))[0])
 
-    def heartbeat(self) -> None:
-        """Say that the daemon of this process is alive."""
-        self._do("heartbeat", pid=os.getpid(), host=socket.gethostname())
+    def heartbeat(self, looked_at: float) -> None:
+        """Say that the daemon of this process is alive, and when it last saw the schema as it was installed."""
+        self._do("heartbeat", pid=os.getpid(), host=socket.gethostname(), looked_at=looked_at)
 
     def read_daemon(self) -> tuple[int, str, float] | None:
         """Return pid, host and age of the last heartbeat in seconds; None if no daemon ever ran."""

@@ -243,8 +243,20 @@ def refuse_unusable(path: Path) -> None:
         raise UsageError(message)
 
 
+def _hot_journal(path: Path, error: sqlite3.DatabaseError) -> SourceBusyError | None:
+    """A connection that may not write cannot roll back what a killed application left half done."""
+    if "readonly database" not in str(error):
+        return None
+    return SourceBusyError(
+        f"source {path} was left in the middle of a transaction: it can be read when the application opens it again; "
+        "retries by itself"
+    )
+
+
 def _unusable(path: Path, error: sqlite3.DatabaseError) -> Exception:
     text = str(error)
+    if (hot := _hot_journal(path, error)) is not None:
+        return hot
     if "locked" in text or "busy" in text:
         return SourceBusyError(f"source {path} is locked by another process: {text}; retry")
     if "not a database" in text:
@@ -256,6 +268,8 @@ def _unusable(path: Path, error: sqlite3.DatabaseError) -> Exception:
 
 def _unreadable(error: sqlite3.DatabaseError, path: Path) -> Exception:
     text = str(error)
+    if (hot := _hot_journal(path, error)) is not None:
+        return hot
     if "locked" in text or "busy" in text:
         return SourceBusyError(f"source {path} stays locked by another process: {text}; retries by itself")
     if "interrupted" in text:

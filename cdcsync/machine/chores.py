@@ -89,7 +89,7 @@ class Chores:
     def _heartbeat(self) -> None:
         try:
             store = self._store()
-            store.heartbeat()
+            store.heartbeat(self._session.looked_at)
             if store.current_owner() != self._owner:
                 self._lost.set()
                 self._wake()

@@ -13,10 +13,11 @@ from loguru import logger
 
 from cdcsync.core.backoff import Backoff
 from cdcsync.edges import notify
+from cdcsync.edges.source import Source
 from cdcsync.edges.target import one_line, passes_by_itself
 from cdcsync.edges.wakeup import Wakeup
 from cdcsync.machine.chores import Chores
-from cdcsync.machine.context import Context
+from cdcsync.machine.context import Context, Installation
 from cdcsync.machine.session import TAKEOVER_SECONDS, Session
 from cdcsync.machine.stream import BringUpReport, bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
@@ -141,7 +142,7 @@ class Daemon:
                 self._record_stop(session, error)
                 raise
             except NotInstalledError as error:
-                stop = PermanentStopError(f"{error}; does not retry by itself")
+                stop = PermanentStopError(f"{_why_not_installed(session.source) or error}; does not retry by itself")
                 self._record_stop(session, stop)
                 raise stop from error
             except psycopg.Error as error:
@@ -206,7 +207,8 @@ class Daemon:
     def _follow(self, session: Session, sync: Sync) -> None:
         def is_new() -> bool:
             self._watch()
-            return session.schema_moved() or int(session.source.ask("head")) != session.checkpoint.position.seq
+            with session.source.reading():
+                return session.schema_moved() or int(session.source.ask("head")) != session.checkpoint.position.seq
 
         while True:
             if self._wakeup is not None and self._wakeup.wait(is_new):
@@ -257,3 +259,11 @@ class Daemon:
             session.store.note("error", str(error))
         except psycopg.Error as unrecorded:
             logger.warning("could not record the stop: {}", one_line(unrecorded))
+
+
+def _why_not_installed(source: Source) -> str | None:
+    try:
+        Installation(source)
+    except NotInstalledError as error:
+        return str(error)
+    return None

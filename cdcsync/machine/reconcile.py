@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from loguru import logger
@@ -34,7 +33,7 @@ from cdcsync.machine.context import Installation, anchor_at, not_as_mapped, stor
 from cdcsync.machine.evolve import Following
 from cdcsync.machine.repair import mark_for_repair
 from cdcsync.machine.session import Session
-from cdcsync.words.errors import DriftError, IdentityError, PermanentStopError, SchemaMovedError
+from cdcsync.words.errors import DriftError, IdentityError, PermanentStopError, RefusedError, SchemaMovedError
 from cdcsync.words.nouns import Position, SourceSchema, TablePlan, TableProgress
 
 STILL_SECONDS = 1.0
@@ -66,8 +65,13 @@ def reconcile(session: Session, watch: Watch) -> None:
         else:
             return
         _wait_until_still(session, watch)
-        with suppress(SchemaMovedError):
+        try:
             _answer(session)
+        except SchemaMovedError:
+            continue
+        except RefusedError as refusal:
+            message = f"{refusal}; does not retry by itself"
+            raise PermanentStopError(message) from refusal
 
 
 @dataclass(frozen=True, slots=True)

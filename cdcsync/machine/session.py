@@ -149,11 +149,13 @@ class Session:
 
         schema_version is nearly free and moves with every change, harmless ones included; then the texts decide.
         """
+        # Before the look: what is committed while we look is not seen.
+        now = time.time()
         version = self.source.schema_version()
         if version != self._schema_version:
             self._refuse_changed_schema()
             self._schema_version = version
-        self.looked_at = time.time()
+        self.looked_at = now
 
     def _refuse_changed_schema(self) -> None:
         drifted = [str(drift) for drift in self.source.drift()]
@@ -178,8 +180,11 @@ class Session:
             raise DriftError(message)
 
     def schema_moved(self) -> bool:
-        """Tell whether anything about the schema changed since the last look; outside any transaction."""
-        return self.source.schema_version() != self._schema_version
+        """Tell whether anything about the schema changed since the last look; cheap enough for every poll."""
+        now = time.time()
+        moved = self.source.schema_version() != self._schema_version
+        self.looked_at = self.looked_at if moved else now
+        return moved
 
     def forget_schema_version(self) -> None:
         """Look at the texts again at the next read, whatever the counter says."""
