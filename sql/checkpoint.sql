@@ -112,6 +112,10 @@ WHERE source_id = %(source_id)s AND number = %(number)s AND closed_at IS NULL;
 UPDATE cdcsync.drift SET closed_at = now(), until = coalesce(until, now())
 WHERE source_id = %(source_id)s AND number = %(number)s AND closed_at IS NULL;
 
+-- name: try_left_out_again
+UPDATE cdcsync.drift SET closed_at = now()
+WHERE source_id = %(source_id)s AND kind = 'not captured' AND closed_at IS NULL;
+
 -- name: drifts
 -- What is not mended yet, and the last that were.
 SELECT table_name, kind, answer, since, until, rows_mended, closed_at FROM cdcsync.drift

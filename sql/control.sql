@@ -182,14 +182,6 @@ SELECT number, name, target, created, plan FROM cdcsync.tables WHERE source_id =
 -- The table is mapped like this from now on.
 UPDATE cdcsync.tables SET plan = %(plan)s WHERE source_id = %(source_id)s AND number = %(number)s;
 
--- name: rename_table
-WITH pending AS (
-    UPDATE cdcsync.pending_ddl SET table_name = %(name)s
-    WHERE source_id = %(source_id)s AND table_name = %(old)s
-)
-UPDATE cdcsync.tables SET name = %(name)s, target = %(target)s, plan = %(plan)s
-WHERE source_id = %(source_id)s AND number = %(number)s;
-
 -- name: forget_table
 DELETE FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s;
 
@@ -206,8 +198,17 @@ FROM cdcsync.pending_ddl WHERE source_id = %(source_id)s;
 
 -- name: registered_ddl
 -- What we gave a table beside its columns, run or not; what was detached from it is not ours.
-SELECT place, phase, table_name, name, statement, detached FROM cdcsync.pending_ddl
+SELECT place, phase, table_name, name, statement, detached, done_at IS NOT NULL AND error IS NULL
+FROM cdcsync.pending_ddl
 WHERE source_id = %(source_id)s AND table_name = %(table)s AND NOT detached ORDER BY place;
+
+-- name: run_again_later
+UPDATE cdcsync.pending_ddl SET done_at = NULL, error = NULL
+WHERE source_id = %(source_id)s AND table_name = %(table)s AND name = %(name)s AND phase = 'unique' AND NOT detached;
+
+-- name: highest_number
+SELECT greatest((SELECT coalesce(max(number), 0) FROM cdcsync.tables WHERE source_id = %(source_id)s),
+                (SELECT coalesce(max(number), 0) FROM cdcsync.drift WHERE source_id = %(source_id)s));
 
 -- name: forget_ddl
 DELETE FROM cdcsync.pending_ddl WHERE source_id = %(source_id)s AND place = %(place)s;

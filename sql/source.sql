@@ -88,7 +88,8 @@ WHERE type IN ('table', 'index') OR (type = 'trigger' AND name LIKE '\_cdcsync\_
 
 -- name: table_names
 -- Names of all tables; cheap enough to be asked whenever the schema moved.
-SELECT name FROM sqlite_master WHERE type = 'table';
+SELECT name FROM sqlite_master
+WHERE type = 'table' AND name NOT LIKE '\_cdcsync\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\';
 
 -- name: logged_keys
 -- The keys logged in a range, with their storage classes.

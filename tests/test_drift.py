@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cdcsync.machine import look
 from cdcsync.words.errors import DriftError, PermanentStopError, RefusedError
 
 if TYPE_CHECKING:
@@ -34,10 +35,8 @@ REBUILD = (
 @pytest.fixture(name="pair")
 def _pair(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> Pair:
     """A pair that is in step, and that waits for nothing."""
-    from cdcsync.machine import reconcile  # noqa: PLC0415  only here its pauses are in the way
-
-    monkeypatch.setattr(reconcile, "STILL_SECONDS", 0.0)
-    monkeypatch.setattr(reconcile, "MISSING_SECONDS", 0.0)
+    monkeypatch.setattr(look, "STILL_SECONDS", 0.0)
+    monkeypatch.setattr(look, "MISSING_SECONDS", 0.0)
     pair = make_pair(SCHEMA)
     pair.install()
     pair.sync()
@@ -154,17 +153,18 @@ def test_a_renamed_column_arrives_under_its_new_name(pair: Pair) -> None:
     assert pair.target("SELECT id, amount FROM item ORDER BY id") == [(1, 10), (2, 20), (3, 30)]
 
 
-def test_a_renamed_table_asks_for_the_same_in_postgresql(pair: Pair) -> None:
-    """The exact statement is given, nothing is done before it was run, and then the table goes on."""
+def test_a_renamed_table_is_copied_under_its_new_name(pair: Pair) -> None:
+    """The copy under the old name stays until a person drops it, and blocks the handover until then."""
     pair.write("ALTER TABLE item RENAME TO thing", "INSERT INTO thing VALUES (9, 1, 'new', 0)")
-    with pytest.raises(PermanentStopError, match='ALTER TABLE "public"."item" RENAME TO "thing"'):
-        pair.sync()
-    pair.execute('ALTER TABLE "public"."item" RENAME TO "thing"')
     in_step(pair)
     assert pair.target("SELECT count(*) FROM thing") == [(4,)]
     pair.write("DELETE FROM thing WHERE id = 9")
     in_step(pair)
     assert pair.target("SELECT count(*) FROM thing") == [(3,)]
+    with pytest.raises(RefusedError, match=r'DROP TABLE "public"\."item"'):
+        pair.drain()
+    pair.execute('DROP TABLE "public"."item"')
+    assert pair.drain().handed_over
 
 
 def test_a_dropped_table_keeps_its_copy_and_blocks_the_handover(pair: Pair) -> None:

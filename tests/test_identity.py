@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cdcsync.machine import look
 from cdcsync.words.errors import IdentityError, NotInstalledError, RefusedError
 
 if TYPE_CHECKING:
@@ -32,10 +33,8 @@ INSERT INTO note VALUES ('n');
 @pytest.fixture(name="pair")
 def _pair(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> Pair:
     """A pair that is in step, and that waits for nothing."""
-    from cdcsync.machine import reconcile  # noqa: PLC0415  only here its pauses are in the way
-
-    monkeypatch.setattr(reconcile, "STILL_SECONDS", 0.0)
-    monkeypatch.setattr(reconcile, "MISSING_SECONDS", 0.0)
+    monkeypatch.setattr(look, "STILL_SECONDS", 0.0)
+    monkeypatch.setattr(look, "MISSING_SECONDS", 0.0)
     pair = make_pair(SCHEMA)
     pair.install()
     pair.write("UPDATE item SET name = 'aa' WHERE id = 1")

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 DriftKind: TypeAlias = Literal["changed", "rebuilt", "uncaptured", "renamed", "dropped"]
-"""changed: its text or a unique index of it; rebuilt: the table was made anew under its name; uncaptured: a trigger of
-ours is missing; renamed: our triggers went to a table of another name; dropped: there is none."""
+"""changed: its text or a unique index of it; rebuilt: table or triggers were made anew; uncaptured: a trigger of ours
+is missing; renamed: our triggers are on a table of another name, or its name is spelled in another case; dropped."""
 
-REGISTRY = "_cdcsync_tables"
+LAST_TABLE = "_cdcsync_tables"
+LAST_TRIGGER = "_cdcsync_last"
+"""What an installation makes last of each kind: a table or trigger behind it was made later, by somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaObject:
-    """A row of sqlite_master that capture depends on. `place` orders tables as they were created.
+    """A row of sqlite_master that capture depends on. `place` orders tables, and triggers, as they were created.
 
-    VACUUM numbers the rows anew and keeps their order.
+    VACUUM numbers the rows anew and keeps the order within a kind.
     """
 
     kind: str
@@ -78,21 +80,28 @@ def find_drift(registered: Sequence[Registered], objects: Sequence[SchemaObject]
     """Return the registered tables that are not as they were, in order of their numbers."""
     by_table = _by_table(objects)
     tables = {o.name: o for o in objects if o.kind == "table"}
-    newest = max((o.place for o in objects if o.kind == "table" and o.name == REGISTRY), default=0)
+    spelled = {name.lower(): name for name in tables}
     found = []
     for known in registered:
-        now = shape(by_table.get(known.name, ()), known.number, known.name)
+        own = by_table.get(known.name, [])
+        now = shape(own, known.number, known.name)
         if known.name not in tables:
-            elsewhere = _table_of_triggers(objects, known.number)
+            elsewhere = _table_of_triggers(objects, known.number) or spelled.get(known.name.lower())
             kind: DriftKind = "dropped" if elsewhere is None else "renamed"
             found.append(TableDrift(known.number, known.name, kind, elsewhere))
-        elif tables[known.name].place > newest:
+        elif _was_made_later(known, own, objects):
             # Even if someone made our triggers again: what was copied from the old table is in no entry.
             found.append(TableDrift(known.number, known.name, "rebuilt"))
         elif now != known.shape:
             fewer = int(now.partition(":")[0]) < int(known.shape.partition(":")[0])
             found.append(TableDrift(known.number, known.name, "uncaptured" if fewer else "changed"))
     return tuple(found)
+
+
+def _was_made_later(known: Registered, own: Iterable[SchemaObject], objects: Iterable[SchemaObject]) -> bool:
+    last = {o.kind: o.place for o in objects if o.name in {LAST_TABLE, LAST_TRIGGER}}
+    ours = (o for o in own if o.kind == "table" or (o.kind == "trigger" and _counts(o, known.number)))
+    return any(o.place > last.get(o.kind, o.place) for o in ours)
 
 
 def _counts(item: SchemaObject, number: int) -> bool:

@@ -15,7 +15,8 @@ class Evolution:
     """The difference between a plan as it was written down and as it is now.
 
     `removed` are target columns the source has no column for any more; `retyped` pairs a column with the type it had;
-    `remapped` tells that the settings changed what the schema did not.
+    `remapped` tells that the settings changed what the schema did not; `only_appended` that the columns there were
+    stand in their places, so that none has taken another's name.
     """
 
     added: tuple[ColumnPlan, ...] = ()
@@ -25,6 +26,7 @@ class Evolution:
     tightened: tuple[ColumnPlan, ...] = ()
     key_changed: bool = False
     remapped: bool = False
+    only_appended: bool = True
 
 
 def written(plan: TablePlan) -> str:
@@ -34,16 +36,12 @@ def written(plan: TablePlan) -> str:
     return json.dumps({"target": plan.target, "key": key, "columns": columns})
 
 
-def written_as(plan: str, target: str) -> str:
-    """Return a written plan whose target table has another name."""
-    return json.dumps({**json.loads(plan), "target": target})
-
-
 def evolution(before: str, plan: TablePlan, untyped: Iterable[str] = ()) -> Evolution:
     """Return what changed since `before` was `written`; the types of `untyped` columns follow their values."""
     old: dict[str, Any] = json.loads(before)
     known = {source: rest for source, *rest in old["columns"]}
     both = [column for column in plan.columns if column.source in known]
+    places = [column.source for column in plan.columns]
     present = {column.source for column in plan.columns}
     return Evolution(
         added=tuple(column for column in plan.columns if column.source not in known),
@@ -55,6 +53,7 @@ def evolution(before: str, plan: TablePlan, untyped: Iterable[str] = ()) -> Evol
         ),
         relaxed=tuple(column for column in both if known[column.source][4] and not column.not_null),
         tightened=tuple(column for column in both if column.not_null and not known[column.source][4]),
+        only_appended=places[: len(known)] == list(known),
         key_changed=old["key"] != [[column.name, column.collation] for column in plan.key],
         remapped=old["target"] != plan.target
         or any(known[c.source][:1] + known[c.source][2:4] != [c.target, c.format, c.naive] for c in both),

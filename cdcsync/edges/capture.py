@@ -28,7 +28,7 @@ def statements(captured: Sequence[Captured]) -> list[str]:
     rendered = changelog_statements(captured)
     for number, table, key in captured:
         rendered.extend(trigger_statements(number, table, key))
-    return rendered
+    return [*rendered, trigger_template("last").template]
 
 
 def install(path: Path, captured: Sequence[Captured], schema_version: int, source_id: str | None = None) -> float:
@@ -80,9 +80,10 @@ def reinstall(
         for number, table, key in captured:
             for statement in trigger_statements(number, table, key) if number in anew else ():
                 _run(connection, statement)
-        # Made last, so that it lies behind every table it names; see triggers/registry.sql.
+        # Made last, so that they lie behind every table and trigger of ours: see core.drift.
         connection.execute(_statement("drop_registry"))
         _run(connection, trigger_template("registry").template)
+        _run(connection, trigger_template("last").template)
         _write_registry(connection, [(number, table.name) for number, table, _ in captured])
         if new_history:
             connection.execute(_statement("set_epoch"), (str(uuid.uuid4()),))

@@ -136,6 +136,10 @@ class CheckpointStore:
         """Write down that a table is equal again."""
         self._do("close_drift", number=number)
 
+    def try_left_out_again(self) -> None:
+        """Let the new tables that could not be captured be looked at again."""
+        self._do("try_left_out_again")
+
     def gaps(self) -> list[Gap]:
         """Return what drifted, what is open first, then the newest."""
         return [Gap(*row) for row in self._target.rows(_FILE, "drifts", **self._which())]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from cdcsync.core.evolution import written, written_as
+from cdcsync.core.evolution import written
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.edges.target import Target, one_line, table_name
 from cdcsync.words.errors import RefusedError
@@ -97,15 +97,6 @@ def followed(target: Target, source_id: str, plan: TablePlan) -> None:
     target.execute(_FILE, "followed", source_id=source_id, number=plan.number, plan=written(plan))
 
 
-def rename_table(target: Target, source_id: str, number: int, name: str, renamed: str) -> None:
-    """Write down that a table and its copy have other names now, after both were renamed."""
-    known = next(t for t in registered_tables(target, source_id).values() if t.number == number)
-    plan = written_as(known.plan, renamed)
-    target.execute(
-        _FILE, "rename_table", source_id=source_id, number=number, old=known.name, name=name, target=renamed, plan=plan
-    )
-
-
 def forget_table(target: Target, source_id: str, number: int) -> None:
     """Forget a table that neither side has any more."""
     target.execute(_FILE, "forget_table", source_id=source_id, number=number)
@@ -137,6 +128,17 @@ def register_ddl(
 def registered_ddl(target: Target, source_id: str, table: str) -> list[PendingDdl]:
     """Return what we gave a source table's copy beside its columns, run or not."""
     return [PendingDdl(*row) for row in target.rows(_FILE, "registered_ddl", source_id=source_id, table=table)]
+
+
+def run_again_later(target: Target, source_id: str, table: str, name: str) -> bool:
+    """Put a unique constraint or index of ours back among what is pending; tell whether there is one of that name."""
+    found = target.execute(_FILE, "run_again_later", source_id=source_id, table=table, name=name)
+    return found.rowcount > 0
+
+
+def highest_number(target: Target, source_id: str) -> int:
+    """Return the highest table number this source ever had; none is used for two tables."""
+    return int(target.ask(_FILE, "highest_number", source_id=source_id)[0])
 
 
 def forget_ddl(target: Target, source_id: str, place: int) -> None:

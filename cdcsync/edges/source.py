@@ -15,6 +15,7 @@ from urllib.parse import quote
 from cdcsync.core.drift import Registered, SchemaObject, TableDrift, find_drift
 from cdcsync.edges.statements import sqlite_statement
 from cdcsync.words.errors import (
+    DriftError,
     NotInstalledError,
     PermanentStopError,
     ReadTooLongError,
@@ -274,6 +275,8 @@ def _unreadable(error: sqlite3.DatabaseError, path: Path) -> Exception:
         return SourceBusyError(f"source {path} stays locked by another process: {text}; retries by itself")
     if "interrupted" in text:
         return StopRequestedError()
+    if text.startswith(("no such table", "no such column")) and "_cdcsync_" not in text:
+        return DriftError(f"the schema of {path} changed under a read: {text}")
     if "_cdcsync_" in text:
         return NotInstalledError(f"{path} is not installed any more ({text}): run cdcsync install")
     return PermanentStopError(f"source {path} cannot be read: {text}; does not retry by itself")

@@ -24,6 +24,7 @@ SERVERS = range(14, 19)
 BUILT_IN_COLLATIONS = {"BINARY", "NOCASE", "RTRIM"}
 NAME_BYTES = 63
 MOST_COLUMNS = 1600
+SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
 SAMPLE_KEYS = 5
 SCAN_ROWS = 1000
 
@@ -61,7 +62,12 @@ def structural_findings(
 
 def new_table_findings(target: Target, schema: str, plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]:
     """Return what stands in the way of a table that is to be captured beside those that are."""
-    return [*capture_findings(plan), *_name_findings(plan, plans), *_misfits(target, schema, plan)]
+    return [*table_findings(plan, plans), *_misfits(target, schema, plan)]
+
+
+def table_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]:
+    """Return what can be said of a table by its plan alone: whether it can be captured, and its names."""
+    return [*capture_findings(plan), *_name_findings(plan, plans)]
 
 
 def _misfits(target: Target, schema: str, plan: TablePlan) -> list[Finding]:
@@ -164,6 +170,11 @@ def _name_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]
         if name.lower().startswith("_cdcsync_"):
             message = f"the name {name} begins like cdcsync's own"
             findings.append(Finding("blocking", "our_name", message, rule, plan.name))
+        if name in SYSTEM_COLUMNS and name != plan.target:
+            message = f"every table of PostgreSQL has a system column {name}"
+            findings.append(
+                Finding("blocking", "system_column", message, "target = ... under columns", plan.name, name)
+            )
         if len(name.encode()) > NAME_BYTES:
             message = f"the name {name[:40]}... has more than {NAME_BYTES} bytes, PostgreSQL would cut it"
             findings.append(Finding("blocking", "long_name", message, rule, plan.name))

@@ -177,6 +177,7 @@ class Daemon:
             message = f"another daemon is running on this source{who}: stop it first"
             raise RefusedError(message)
         self._take(session)
+        session.store.try_left_out_again()
 
     def _take(self, session: Session) -> None:
         self._poll(lambda: session.try_take("daemon"), None)

@@ -10,7 +10,7 @@ from loguru import logger
 from cdcsync.core.ddl import alter
 from cdcsync.core.evolution import Evolution
 from cdcsync.edges import control
-from cdcsync.edges.catalog import TargetTable, find_table
+from cdcsync.edges.catalog import TargetTable, find_table, has_rows, unique_keys
 from cdcsync.edges.control import RegisteredTable
 from cdcsync.edges.target import Target
 from cdcsync.words.errors import PermanentStopError
@@ -19,24 +19,61 @@ from cdcsync.words.nouns import TablePlan, TargetStatement
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """A captured table whose source table changed. `statements`: all that the target's DDL has for it now."""
+    """A captured table that changed, on either side. `statements`: all that the target's DDL has for it now.
+
+    `found` is its copy; None where that is to be made (anew).
+    """
 
     plan: TablePlan
     known: RegisteredTable
     changed: Evolution
     statements: tuple[TargetStatement, ...]
+    found: TargetTable | None
+
+    @property
+    def lacking(self) -> list[str]:
+        """Target columns that are to be added."""
+        there = {column.name for column in self.found.columns} if self.found else set()
+        return [column.target for column in self.plan.columns if column.target not in there]
+
+    def is_new_to_rows(self) -> bool:
+        """Tell whether rows have values nobody wrote to them: a default, or what a column of that name held before."""
+        added = [self.plan.table.column(column.source) for column in self.changed.added]
+        there = {column.target for column in self.changed.added} - set(self.lacking)
+        brought = any(column.default is not None or column.generated for column in added)
+        took_over = set(self.lacking) - {column.target for column in self.changed.added}
+        return brought or bool(there or took_over) or not self.changed.only_appended
 
 
-def needed(target: Target, schema: str, one: Following) -> list[str]:
+def copy_to_follow(target: Target, schema: str, plan: TablePlan, changed: Evolution) -> TargetTable | None:
+    """Return the copy of a table; None where it has to be made (anew) or, being empty, can be taken as it is."""
+    found = find_table(target, schema, plan.target)
+    if found is None or not changed.key_changed:
+        return found
+    key = frozenset(column.target for column in plan.key_plans)
+    fits = key in unique_keys(target, found.oid) if key else True
+    return None if fits and not has_rows(target, schema, plan.target) else found
+
+
+def needed(schema: str, one: Following) -> list[str]:
     """Return the statements a person has to run first, because they lose or reinterpret what the table holds."""
-    found = find_table(target, schema, one.plan.target)
-    if found is None:
+    if one.found is None:
         return []
     if one.changed.key_changed:
         return [alter.drop_table(schema, one.plan.target)]
-    types = {column.name: column.type_sql for column in found.columns}
-    retyped = [c for c, before in one.changed.retyped if one.known.created and types.get(c.target) == before]
-    return [alter.retype(schema, one.plan, column) for column in retyped]
+    columns = {column.name: column for column in one.found.columns}
+    statements = []
+    if one.known.created:
+        types = {name: column.type_sql for name, column in columns.items()}
+        retyped = [c for c, before in one.changed.retyped if types.get(c.target) == before]
+        statements += [alter.retype(schema, one.plan, column) for column in retyped]
+        other = [c for c in one.changed.added if types.get(c.target, c.type_sql) != c.type_sql]
+        statements += [alter.drop_column(schema, one.plan, column.target) for column in other]
+    else:
+        gone = [columns[name] for name in one.changed.removed if name in columns]
+        refusing = [c.name for c in gone if c.not_null and not (c.has_default or c.identity or c.generated)]
+        statements += [alter.drop_column(schema, one.plan, name) for name in refusing]
+    return statements
 
 
 def follow(target: Target, schema: str, source_id: str, one: Following) -> None:
@@ -44,31 +81,28 @@ def follow(target: Target, schema: str, source_id: str, one: Following) -> None:
 
     Raises PermanentStopError where PostgreSQL refuses a column.
     """
-    found = find_table(target, schema, one.plan.target)
-    if found is None:
+    if one.found is None:
         return
-    _add_columns(target, schema, one, found)
+    _add_columns(target, schema, one)
     if one.known.created:
-        _relax(target, schema, one, found)
+        _relax(target, schema, one, one.found)
         _follow_statements(target, schema, source_id, one)
     for name in one.changed.removed:
         statement = alter.drop_column(schema, one.plan, name)
-        logger.warning(
-            "{} has no column {} any more; PostgreSQL keeps it until you run {}", one.plan.name, name, statement
-        )
+        logger.warning("{} lost its column {}; PostgreSQL keeps it until you run {}", one.plan.name, name, statement)
     control.followed(target, source_id, one.plan)
 
 
-def _add_columns(target: Target, schema: str, one: Following, found: TargetTable) -> None:
-    there = {column.name for column in found.columns}
+def _add_columns(target: Target, schema: str, one: Following) -> None:
     for column in one.plan.columns:
-        if column.target in there:
+        if column.target not in one.lacking:
             continue
         statement = alter.add_column(schema, one.plan, column)
         refused = control.run_ddl(target, statement)
         if refused is not None:
             message = (
-                f"table {one.plan.name} has a new column {column.source}, and PostgreSQL refused {statement}: {refused}"
+                f"table {one.plan.name} has a new column {column.source}, and PostgreSQL refused {statement}: "
+                f"{refused}; skip = true under [tables.{one.plan.name}.columns] leaves it out; does not retry by itself"
             )
             raise PermanentStopError(message)
         logger.info("followed a new column: {}", statement)
@@ -89,7 +123,8 @@ def _follow_statements(target: Target, schema: str, source_id: str, one: Followi
         as_it_was = wanted.pop((known.phase, known.name, known.statement), None) is not None
         if as_it_was or (known.phase, known.name) in tight:
             continue
-        for undone in alter.undo(schema, one.plan, known.phase, known.name):
+        # What was not run is not there, and something of that name would be somebody else's.
+        for undone in alter.undo(schema, one.plan, known.phase, known.name) if known.done else ():
             control.run_ddl(target, undone)
         control.forget_ddl(target, source_id, known.place)
     for new in wanted.values():

@@ -113,13 +113,18 @@ def _detach_unique(session: Session, plan: TablePlan) -> bool:
     with session.target.transaction():
         session.store.hold(session.checkpoint.position)
         for constraint in constraints:
-            control.register_ddl(session.target, session.store.source_id, attach_statement(constraint), detached=True)
+            _bring_back_later(session, plan, attach_statement(constraint))
             detach(session.target, constraint)
         for index in indexes:
-            statement = TargetStatement("unique", plan.name, index.name, index.definition)
-            control.register_ddl(session.target, session.store.source_id, statement, detached=True)
+            _bring_back_later(session, plan, TargetStatement("unique", plan.name, index.name, index.definition))
             drop_index(session.target, index)
     return bool(constraints or indexes)
+
+
+def _bring_back_later(session: Session, plan: TablePlan, statement: TargetStatement) -> None:
+    source_id = session.store.source_id
+    if not control.run_again_later(session.target, source_id, plan.name, statement.name):
+        control.register_ddl(session.target, source_id, statement, detached=True)
 
 
 def _explained(session: Session, plan: TablePlan, rows: list[Row], error: psycopg.Error) -> Exception:

@@ -22,6 +22,9 @@ from cdcsync.machine.context import Context, Installation, installed_plans, is_h
 from cdcsync.words.errors import DriftError, IdentityError, NotInstalledError, RefusedError
 from cdcsync.words.nouns import Checkpoint, Position, TablePlan
 
+NOT_CAPTURED = "not captured"
+"""The kind of drift that is a new table which cannot be captured."""
+
 TAKEOVER_SECONDS = 5.0
 """How long to wait for another holder's session to end: a killed daemon's does within this time."""
 
@@ -43,6 +46,7 @@ class Session:
         self.writers: dict[int, TableWriter] = {}
         self.left_out: set[str] = set()
         """New tables that cannot be captured, and need not be looked at again."""
+        self._reported: set[str] = set()
         self.looked_at = self.store.last_look()
         """When the schema was last seen to be what was installed, in seconds since 1970."""
         self._schema_version = -1
@@ -65,6 +69,7 @@ class Session:
         """
         self.installation = Installation(self.source)
         self.checkpoint = self.store.read()
+        self.left_out = {gap.table for gap in self.store.gaps() if gap.kind == NOT_CAPTURED and not gap.closed_at}
         self.forget_schema_version()
         plans: tuple[TablePlan, ...] = ()
         # After the handover the tables are the application's, which may change them as it likes.
@@ -73,6 +78,8 @@ class Session:
                 self.refuse_drift()
                 self.refuse_other_history(self.checkpoint.position)
             plans = installed_plans(self.source, self.target, self.settings, self.installation)
+        # What we staged rows in has the columns of before.
+        self.target.control("DISCARD TEMP")
         self.plans = {plan.number: plan for plan in plans}
         self.readers = {number: RowReader(plan) for number, plan in self.plans.items()}
         self.writers = {n: TableWriter(plan, self.settings.target_schema) for n, plan in self.plans.items()}
@@ -159,25 +166,29 @@ class Session:
 
     def _refuse_changed_schema(self) -> None:
         drifted = [str(drift) for drift in self.source.drift()]
-        tables = {name for (name,) in self.source.rows("table_names")}
-        gone = {progress.name for progress in self.checkpoint.tables if progress.state == "dropped"}
-        drifted += [f"table {name} is back" for name in sorted(gone & tables)]
-        missing = {progress.name for progress in self.checkpoint.tables} - gone - self.installation.numbers.keys()
-        drifted += [f"table {name} is not captured" for name in sorted(missing)]
-        known = {*self.installation.numbers, *gone, *missing, *self.left_out}
-        created = uncaptured_tables(self.source, self.settings, known)
-        if self.settings.new_tables == "capture":
-            drifted += [f"table {name} is new" for name in created]
-        else:
-            self.left_out.update(created)
-            for name in created:
-                logger.warning("table {} was created since install and is not captured: see new_tables", name)
+        captured = self.installation.numbers
+        states = {progress.name: progress.state for progress in self.checkpoint.tables}
+        loose = uncaptured_tables(self.source, self.settings, captured)
+        drifted += [f"table {name} is not captured" for name in loose if name in states]
+        lost = [n for n, state in states.items() if state != "dropped" and n not in captured and n not in loose]
+        drifted += [f"table {name} is gone" for name in lost]
+        drifted += [f"table {name} is left out by the settings" for name in captured if self.settings.table(name).skip]
+        drifted += self._created([name for name in loose if name not in states and name not in self.left_out])
         if drifted:
             message = (
                 f"the schema changed since install: {', '.join(drifted)}; "
                 "cdcsync run (the daemon) or cdcsync verify --repair follows it"
             )
             raise DriftError(message)
+
+    def _created(self, names: list[str]) -> list[str]:
+        """Tables created since install are drift if they are to be captured; else they are reported, once."""
+        if self.settings.new_tables == "capture":
+            return [f"table {name} is new" for name in names]
+        for name in sorted(set(names) - self._reported):
+            logger.warning("table {} was created since install and is not captured: see new_tables", name)
+        self._reported.update(names)
+        return []
 
     def schema_moved(self) -> bool:
         """Tell whether anything about the schema changed since the last look; cheap enough for every poll."""

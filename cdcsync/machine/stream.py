@@ -33,12 +33,16 @@ def bring_up(session: Session, sync: Sync, watch: Watch) -> BringUpReport:
 
     Raises PermanentStopError where a person has to decide.
     """
+    found: DriftError | IdentityError | None = None
     while True:
-        reconcile(session, watch)
+        if not reconcile(session, watch) and found is not None:
+            # Nobody sees what the read stumbled over: trying again would not end.
+            raise found
         try:
             return _bring_up(session, sync, watch)
-        except (DriftError, IdentityError) as found:
-            logger.warning("{}", found)
+        except (DriftError, IdentityError) as error:
+            logger.warning("{}", error)
+            found = error
 
 
 def _bring_up(session: Session, sync: Sync, watch: Watch) -> BringUpReport:

@@ -246,7 +246,7 @@ class TargetStatement:
 
 @dataclass(frozen=True, slots=True)
 class PendingDdl:
-    """A statement that completes the target later; `detached`: it brings back what stood there before."""
+    """A statement that completes the target later, or did (`done`). `detached`: it brings back what stood there."""
 
     place: int
     phase: str
@@ -254,6 +254,7 @@ class PendingDdl:
     name: str
     statement: str
     detached: bool
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)

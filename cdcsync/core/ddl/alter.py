@@ -21,7 +21,6 @@ _NO_DEFAULT = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT")
 _NO_CONSTRAINT = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}")
 _NO_INDEX = sql.SQL("DROP INDEX IF EXISTS {}")
 _DROP_TABLE = sql.SQL("DROP TABLE {}")
-_RENAME_TABLE = sql.SQL("ALTER TABLE {} RENAME TO {}")
 
 
 def add_column(schema: str, plan: TablePlan, column: ColumnPlan) -> str:
@@ -69,11 +68,6 @@ def retype(schema: str, plan: TablePlan, column: ColumnPlan) -> str:
 def drop_table(schema: str, target: str) -> str:
     """Drop a table: it is made and copied anew, if the source still has it."""
     return _DROP_TABLE.format(sql.Identifier(schema, target)).as_string()
-
-
-def rename_table(schema: str, target: str, name: str) -> str:
-    """Rename a table as the source did."""
-    return _RENAME_TABLE.format(sql.Identifier(schema, target), sql.Identifier(name)).as_string()
 
 
 def _table(schema: str, plan: TablePlan) -> sql.Composable:
