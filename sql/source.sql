@@ -73,9 +73,12 @@ SELECT count(*) FROM sqlite_master WHERE name LIKE '\_cdcsync\_%' ESCAPE '\';
 -- name: has_meta
 SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_cdcsync_meta';
 
--- name: log_bytes
--- What the changelog occupies; dbstat is not compiled into every SQLite.
-SELECT sum(pgsize) FROM dbstat WHERE name = '_cdcsync_log';
+-- name: log_columns
+SELECT name FROM pragma_table_info('_cdcsync_log');
+
+-- name: entry_bytes
+-- The mean size of the newest keys.
+SELECT avg($lengths) FROM (SELECT * FROM _cdcsync_log ORDER BY seq DESC LIMIT 100);
 
 -- name: log_entries
 -- No entry is ever missing between the oldest and the newest.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,16 @@ from cdcsync.words.nouns import Column, ForeignKey, Index, IndexColumn, KeyColum
 OUR_PREFIX = "_cdcsync_"
 # Tables other replication tools keep in the application's file; nobody wants them in the target.
 FOREIGN_TOOLS = re.compile(r"(_litestream_|crsql_|_sqlite_cdc|_chronicle_)", re.IGNORECASE)
+
+# Names that migration tools give a table for the time of a rebuild, before the name of the table it will be:
+# Alembic, Django, Drizzle, Prisma, TypeORM, EF Core.
+_IN_BETWEEN = ("_alembic_tmp_", "new__", "__new_", "new_", "temporary_", "ef_temp_")
+
+
+def is_in_between(name: str, captured: Collection[str]) -> bool:
+    """Tell whether a table is most likely a migration tool's copy of a captured one, soon to take its place."""
+    lowered = {one.lower() for one in captured}
+    return any(name.lower().startswith(head) and name.lower().removeprefix(head) in lowered for head in _IN_BETWEEN)
 
 
 def read_schema(connection: sqlite3.Connection) -> SourceSchema:

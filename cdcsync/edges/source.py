@@ -13,7 +13,9 @@ from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from cdcsync.core.drift import Registered, SchemaObject, TableDrift, find_drift
+from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.statements import sqlite_statement
+from cdcsync.edges.wal_file import wal_bytes_used
 from cdcsync.words.errors import (
     DriftError,
     NotInstalledError,
@@ -33,8 +35,8 @@ WATCH_STEPS = 20_000
 PAUSE_SECONDS = 0.25
 """How long the application gets without a reader of ours after one that was too long."""
 
-ENTRY_BYTES = 40
-"""About what an entry with a short key occupies."""
+ENTRY_BYTES = 24
+"""What an entry occupies beside its key."""
 
 T = TypeVar("T")
 
@@ -109,13 +111,13 @@ class Source:
     @contextmanager
     def _short_reading(self) -> Iterator[sqlite3.Connection]:
         """Hold one read transaction until the write-ahead log has grown too far: then ReadTooLongError is raised."""
-        # Absolute, not from where it is now: the file never shrinks by itself, and every retry would add to it.
-        limit = max(self._max_wal_bytes, self.wal_bytes() + MIB)
+        # Absolute, not from where it is now: every retry would add to it.
+        limit = max(self._max_wal_bytes, wal_bytes_used(self.path) + MIB)
         cut = False
 
         def watch() -> bool:
             nonlocal cut
-            cut = cut or self.wal_bytes() > limit
+            cut = cut or wal_bytes_used(self.path) > limit
             return cut
 
         self.connection.set_progress_handler(watch, WATCH_STEPS)
@@ -195,11 +197,14 @@ class Source:
         return Lag(changes, 0.0 if oldest is None else max(time.time() - oldest, 0.0))
 
     def log_bytes(self) -> int:
-        """Return the size of the changelog; about, where this SQLite was built without dbstat."""
-        try:
-            return int(self.ask("log_bytes") or 0)
-        except sqlite3.OperationalError:
-            return int(self.ask("log_entries")) * ENTRY_BYTES
+        """Return about what the changelog occupies: its entries times what the newest of them do.
+
+        dbstat would tell exactly, and read every page of it in one statement.
+        """
+        keys = [name for (name,) in self.rows("log_columns") if name.startswith("k")]
+        lengths = " + ".join(f"coalesce(length(CAST({sqlite_name(key)} AS BLOB)), 0)" for key in keys)
+        sample = self.ask("entry_bytes", lengths=lengths) or 0.0
+        return int(self.ask("log_entries") * (sample + ENTRY_BYTES))
 
 
 def connect(path: Path, *, mode: str) -> sqlite3.Connection:

@@ -90,7 +90,7 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
     for name, reason in schema.not_migrated:
         findings.append(Finding("info", "not_migrated", f"{name} is not migrated: {reason}", table=name))
     for plan in plans:
-        findings += capture_findings(plan)
+        findings += [*capture_findings(plan), *_droppable_findings(plan)]
         if not plan.key:
             message = (
                 f"table {plan.name} has no key: it is copied whole, in one transaction, by the snapshot, "
@@ -119,6 +119,20 @@ def capture_findings(plan: TablePlan) -> list[Finding]:
             message = f"the key of {plan.name} uses the collation {part.collation}, which only the application knows"
             findings.append(Finding("blocking", "collation", message, skip, plan.name, part.name))
     return findings
+
+
+def _droppable_findings(plan: TablePlan) -> list[Finding]:
+    """Say which columns a migration cannot drop in one transaction with their index, while our triggers name them."""
+    own = [index for index in plan.table.indexes if index.unique and index.origin == "c"]
+    columns = sorted({column.name for index in own for column in index.columns if column.name is not None})
+    if not columns:
+        return []
+    message = (
+        f"while installed, a migration that drops a unique index of {plan.name} and then a column of it ("
+        f"{', '.join(columns)}) in the same transaction fails, and is rolled back"
+    )
+    fix = "drop the index first and the column some seconds later, with the daemon running"
+    return [Finding("info", "drop_column", message, fix, plan.name)]
 
 
 def _null_keys(source: Source, plan: TablePlan, column: str) -> Finding | None:

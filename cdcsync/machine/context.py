@@ -16,7 +16,7 @@ from cdcsync.core.plan import StorageClasses, table_plans, untyped_columns
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control, embedded
 from cdcsync.edges.catalog import find_table
-from cdcsync.edges.schema import read_schema
+from cdcsync.edges.schema import is_in_between, read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.words.errors import DriftError, NotInstalledError, PermanentStopError
@@ -160,6 +160,12 @@ def not_as_mapped(name: str) -> str:
         f"table {name} is not mapped any more as it was at install: restore its mapping, or run cdcsync "
         "uninstall, empty the target tables, and install with the new one"
     )
+
+
+def tables_to_capture(source: Source, settings: Settings, captured: Collection[str]) -> list[str]:
+    """Return the uncaptured tables that `new_tables = "capture"` means, inside a read transaction."""
+    found = uncaptured_tables(source, settings, captured)
+    return [name for name in found if not is_in_between(name, captured)]
 
 
 def uncaptured_tables(source: Source, settings: Settings, captured: Collection[str]) -> list[str]:

@@ -200,9 +200,9 @@ class Daemon:
                 self._follow(session, sync)
             except LostCheckpointError:
                 self._stand_by(session)
-            except (DriftError, IdentityError) as found:
-                # Bringing it up again begins with the answer.
-                logger.warning("{}", found)
+            except (DriftError, IdentityError):
+                # Bringing it up again begins with the answer, and says what it answers.
+                continue
         logger.info("cut over: nothing left to do")
 
     def _follow(self, session: Session, sync: Sync) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from cdcsync.machine.context import Context
+from cdcsync.machine.context import Context, uncaptured_tables
 from cdcsync.machine.handover import HandoverReport, hand_over
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
@@ -64,7 +64,9 @@ def drain(context: Context, *, timeout: float, quiet_seconds: float, handover: b
             report.quiet = True
             if handover:
                 _refuse_open_drift(session)
+                left = _left_behind(session)
                 report.handover = hand_over(session, lambda: _decide(session))
+                report.handover.remarks += left
                 report.handed_over = True
         except _OutOfTimeError:
             report.reason = f"not drained within {timeout:.0f} s: changes come faster, or a table is being copied"
@@ -97,6 +99,13 @@ def _refuse_open_drift(session: Session) -> None:
     ]:
         message = f"nothing is handed over while the schemas differ: {'; '.join(unsettled)}"
         raise RefusedError(message)
+
+
+def _left_behind(session: Session) -> list[str]:
+    """Say which tables created since install do not move; nobody asked for them, and nobody should be surprised."""
+    with session.source.reading():
+        names = uncaptured_tables(session.source, session.settings, session.installation.numbers)
+    return [f"table {name} was created since install and is not captured: its rows stay in SQLite" for name in names]
 
 
 def _stay_quiet(session: Session, seconds: float) -> None:

@@ -12,11 +12,11 @@ from cdcsync.core.drift import TableDrift
 from cdcsync.core.plan import table_plans, untyped_columns
 from cdcsync.edges import control
 from cdcsync.edges.control import RegisteredTable
-from cdcsync.edges.schema import read_schema
+from cdcsync.edges.schema import is_in_between, read_schema
 from cdcsync.edges.source import schema_objects
 from cdcsync.edges.triggers import trigger_statements
 from cdcsync.machine.check import new_table_findings
-from cdcsync.machine.context import Installation, storage_classes, uncaptured_tables
+from cdcsync.machine.context import Installation, storage_classes, tables_to_capture
 from cdcsync.machine.session import NOT_CAPTURED, Session
 from cdcsync.words.nouns import SourceSchema, TablePlan
 
@@ -57,7 +57,7 @@ def wait_until_still(session: Session, watch: Watch) -> None:
     version = session.source.schema_version()
     with session.source.reading():
         missing = any(drift.kind in {"dropped", "renamed"} for drift in session.source.drift())
-        created = uncaptured_tables(session.source, session.settings, session.installation.numbers)
+        created = tables_to_capture(session.source, session.settings, session.installation.numbers)
     wanted = MISSING_SECONDS if missing or (created and session.settings.new_tables == "capture") else STILL_SECONDS
     while time.monotonic() - since < wanted and time.monotonic() - began < LONGEST_SECONDS:
         watch()
@@ -97,13 +97,13 @@ def _to_capture(
     session: Session, plans: tuple[TablePlan, ...], registered: Mapping[str, RegisteredTable], renamed: set[str | None]
 ) -> tuple[TablePlan, ...]:
     """Return, numbered, what is captured already, what took another name, and what is new if that is wanted."""
-    captured = session.installation.numbers
+    captured, takes_new = session.installation.numbers, session.settings.new_tables == "capture"
     known = [replace(plan, number=registered[plan.name].number) for plan in plans if plan.name in registered]
     new = [
         plan
         for plan in plans
         if plan.name not in registered
-        and (plan.name in captured or plan.name in renamed or session.settings.new_tables == "capture")
+        and (plan.name in captured or plan.name in renamed or (takes_new and not is_in_between(plan.name, captured)))
         and _can_be_captured(session, plan, plans)
     ]
     highest = max([*captured.values(), control.highest_number(session.target, session.store.source_id)])

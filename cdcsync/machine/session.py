@@ -15,6 +15,7 @@ from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.edges.rows import RowReader
+from cdcsync.edges.schema import is_in_between
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
@@ -165,7 +166,8 @@ class Session:
         self.looked_at = now
 
     def _refuse_changed_schema(self) -> None:
-        drifted = [str(drift) for drift in self.source.drift()]
+        drift = self.source.drift()
+        drifted = [str(one) for one in drift]
         captured = self.installation.numbers
         states = {progress.name: progress.state for progress in self.checkpoint.tables}
         loose = uncaptured_tables(self.source, self.settings, captured)
@@ -173,7 +175,8 @@ class Session:
         lost = [n for n, state in states.items() if state != "dropped" and n not in captured and n not in loose]
         drifted += [f"table {name} is gone" for name in lost]
         drifted += [f"table {name} is left out by the settings" for name in captured if self.settings.table(name).skip]
-        drifted += self._created([name for name in loose if name not in states and name not in self.left_out])
+        told = {*states, *self.left_out, *(one.now for one in drift)}
+        drifted += self._created([name for name in loose if name not in told])
         if drifted:
             message = (
                 f"the schema changed since install: {', '.join(drifted)}; "
@@ -184,7 +187,7 @@ class Session:
     def _created(self, names: list[str]) -> list[str]:
         """Tables created since install are drift if they are to be captured; else they are reported, once."""
         if self.settings.new_tables == "capture":
-            return [f"table {name} is new" for name in names]
+            return [f"table {name} is new" for name in names if not is_in_between(name, self.installation.numbers)]
         for name in sorted(set(names) - self._reported):
             logger.warning("table {} was created since install and is not captured: see new_tables", name)
         self._reported.update(names)

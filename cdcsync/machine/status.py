@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,7 +66,7 @@ def _status(context: Context, source: Source, installation: Installation, target
         "quarantined": 0,
         "drift": _drift(source, installation, checkpoint, gaps),
         "gaps": [_gap(gap) for gap in gaps if gap.since is not None],
-        "new_tables": _new_tables(context, source, {progress.name for progress in checkpoint.tables}),
+        "new_tables": _new_tables(context, source, checkpoint),
         "changelog_bytes": log_bytes,
         "wal_bytes": wal_bytes,
         "warnings": size_warnings(wal_bytes, log_bytes, context.settings),
@@ -143,9 +142,10 @@ def _gap(gap: Gap) -> dict[str, Any]:
     }
 
 
-def _new_tables(context: Context, source: Source, known: Collection[str]) -> list[str]:
+def _new_tables(context: Context, source: Source, checkpoint: Checkpoint) -> list[str]:
     """Return tables created since install, which nobody captures."""
     with source.reading():
+        known = {progress.name for progress in checkpoint.tables} | {str(drift.now) for drift in source.drift()}
         return uncaptured_tables(source, context.settings, known)
 
 

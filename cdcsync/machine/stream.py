@@ -41,7 +41,6 @@ def bring_up(session: Session, sync: Sync, watch: Watch) -> BringUpReport:
         try:
             return _bring_up(session, sync, watch)
         except (DriftError, IdentityError) as error:
-            logger.warning("{}", error)
             found = error
 
 
