@@ -112,12 +112,12 @@ class Source:
     def _short_reading(self) -> Iterator[sqlite3.Connection]:
         """Hold one read transaction until the write-ahead log has grown too far: then ReadTooLongError is raised."""
         # Absolute, not from where it is now: every retry would add to it.
-        limit = max(self._max_wal_bytes, wal_bytes_used(self.path) + MIB)
+        limit = max(self._max_wal_bytes, self._wal_bytes_above(self._max_wal_bytes) + MIB)
         cut = False
 
         def watch() -> bool:
             nonlocal cut
-            cut = cut or wal_bytes_used(self.path) > limit
+            cut = cut or self._wal_bytes_above(limit) > limit
             return cut
 
         self.connection.set_progress_handler(watch, WATCH_STEPS)
@@ -131,6 +131,10 @@ class Source:
             raise ReadTooLongError(message) from None
         finally:
             self.connection.set_progress_handler(None, 0)
+
+    def _wal_bytes_above(self, limit: int) -> int:
+        """Return how much of the write-ahead log is in use, 0 where even the file is no larger than `limit`."""
+        return wal_bytes_used(self.path) if self.wal_bytes() > limit else 0
 
     def stop_soon(self) -> None:
         """End a long read, from another thread; it raises StopRequestedError."""
