@@ -186,6 +186,7 @@ def test_a13_rows_that_change_while_a_table_is_repaired_end_right(pair: Pair, mo
     from cdcsync.machine import repair  # noqa: PLC0415  only here its pages are small
 
     monkeypatch.setattr(repair, "PAGE_ROWS", 2)
+    monkeypatch.setattr(repair, "CHUNK_ROWS", 2)
     pair.insert("item", [(number, f"n{number}") for number in range(100, 130)])
     pair.sync()
     pair.force("DELETE FROM item WHERE id % 2 = 0", "UPDATE item SET name = 'wrong' || id")

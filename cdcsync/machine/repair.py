@@ -7,7 +7,7 @@ afterwards, so a row that was read before a change and mended after it does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import psycopg
@@ -28,6 +28,9 @@ from cdcsync.words.errors import PermanentStopError
 from cdcsync.words.nouns import TablePlan, TableProgress, TargetStatement
 
 PAGE_ROWS = 1000
+
+CHUNK_ROWS = 5000
+"""Rows mended in one transaction: what a transaction costs besides is as much as mending a thousand."""
 
 Watch = Callable[[], None]
 
@@ -58,7 +61,7 @@ def _repair(session: Session, progress: TableProgress, watch: Watch) -> int:
     comparer = Comparer(session.target, plan, session.settings.target_schema)
     comparer.begin()
     mended = copied = 0
-    for rows, _ in pages(session.source, session.readers[plan.number], PAGE_ROWS, stop_at_bad_row):
+    for rows in _chunks(pages(session.source, session.readers[plan.number], PAGE_ROWS, stop_at_bad_row)):
         watch()
         mended += _mend(session, plan, comparer, rows)
         copied += len(rows)
@@ -71,6 +74,18 @@ def _repair(session: Session, progress: TableProgress, watch: Watch) -> int:
     remember(session, progress)
     logger.info("repaired table {}: {} rows differed, {} were too many", plan.name, mended, removed)
     return mended + removed
+
+
+def _chunks(read: Iterable[tuple[list[Row], object]]) -> Iterator[list[Row]]:
+    """Put small rows of several pages together; a page that ended early holds large ones."""
+    chunk: list[Row] = []
+    for rows, _ in read:
+        chunk.extend(rows)
+        if len(chunk) >= CHUNK_ROWS or len(rows) < PAGE_ROWS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def _begin(session: Session, progress: TableProgress) -> TableProgress:
