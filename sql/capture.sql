@@ -45,6 +45,12 @@ SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE '\_cdcsync\_
 -- name: our_tables
 SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '\_cdcsync\_%' ESCAPE '\';
 
+-- name: our_views
+SELECT name FROM sqlite_master WHERE type = 'view' AND name LIKE '\_cdcsync\_%' ESCAPE '\';
+
+-- name: drop_view
+DROP VIEW $name;
+
 -- name: drop_trigger
 DROP TRIGGER $name;
 

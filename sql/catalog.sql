@@ -1,13 +1,15 @@
 -- What the target already holds.
 
 -- name: table
--- The oid, kind and owner of a table; rights of ours on it; what makes rows go round the guard or round an upsert.
+-- The oid, kind and owner of a table; rights of ours on it; what makes rows go round the guard or round an upsert;
+-- whether the guard is on it, by which a copy of ours is known.
 SELECT c.oid::bigint, c.relkind::text, pg_has_role(c.relowner, 'USAGE'), c.relowner::regrole::text,
        array_remove(ARRAY[
            CASE WHEN c.relispartition THEN 'is a partition' END,
            CASE WHEN EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent)) THEN 'inherits' END,
            CASE WHEN c.relhasrules THEN 'has rules' END,
-           CASE WHEN c.relforcerowsecurity THEN 'forces row level security' END], NULL)
+           CASE WHEN c.relforcerowsecurity THEN 'forces row level security' END], NULL),
+       EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgname = '_cdcsync_guard')
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s;
 

@@ -118,7 +118,7 @@ WHERE source_id = %(source_id)s AND kind = 'not captured' AND closed_at IS NULL;
 
 -- name: drifts
 -- What is not mended yet, and the last that were.
-SELECT table_name, kind, answer, since, until, rows_mended, closed_at FROM cdcsync.drift
+SELECT number, table_name, kind, answer, since, until, rows_mended, closed_at FROM cdcsync.drift
 WHERE source_id = %(source_id)s ORDER BY closed_at IS NULL DESC, id DESC LIMIT 100;
 
 -- name: last_look

@@ -182,8 +182,17 @@ SELECT number, name, target, created, plan FROM cdcsync.tables WHERE source_id =
 -- The table is mapped like this from now on.
 UPDATE cdcsync.tables SET plan = %(plan)s WHERE source_id = %(source_id)s AND number = %(number)s;
 
+-- name: known_tables
+-- What drifted, tables included that are forgotten by now.
+SELECT DISTINCT table_name FROM cdcsync.drift WHERE source_id = %(source_id)s;
+
 -- name: forget_table
-DELETE FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s;
+-- With what was still to be done to it: a table of that name would be another one.
+WITH forgotten AS (
+    DELETE FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s RETURNING name, target
+)
+DELETE FROM cdcsync.pending_ddl AS p USING forgotten AS f
+WHERE p.source_id = %(source_id)s AND p.table_name IN (f.name, f.target);
 
 -- name: registered_as
 -- The source that was installed from this place into this schema.

@@ -87,7 +87,7 @@ SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM _cdcsync_log;
 -- name: schema_objects
 -- What capture depends on. The application's own triggers and views are not part of it.
 SELECT type, name, tbl_name, sql, rowid FROM sqlite_master
-WHERE type IN ('table', 'index') OR (type = 'trigger' AND name LIKE '\_cdcsync\_%' ESCAPE '\');
+WHERE type IN ('table', 'index') OR (type IN ('trigger', 'view') AND name LIKE '\_cdcsync\_%' ESCAPE '\');
 
 -- name: table_names
 -- Names of all tables; cheap enough to be asked whenever the schema moved.

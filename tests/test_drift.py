@@ -1,4 +1,4 @@
-"""Traps A7, A8, A11 and B3: a schema that changes under the sync is noticed, followed, and what was missed is mended."""
+"""Traps A7, A8, A11 and B3: a schema that changes under the sync is followed, and what was missed is mended."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ def item_triggers(pair: Pair) -> list[str]:
 
 def delete_trigger(pair: Pair) -> str:
     """Return the name of our DELETE trigger on the table `item`."""
-    return str(
-        pair.source("SELECT name FROM sqlite_master WHERE tbl_name = 'item' AND name LIKE '%after_delete'")[0][0]
-    )
+    return str(pair.source("SELECT name FROM sqlite_master WHERE tbl_name = 'item' AND name LIKE '%_delete'")[0][0])
 
 
 def in_step(pair: Pair) -> None:
@@ -173,7 +171,7 @@ def test_a_dropped_table_keeps_its_copy_and_blocks_the_handover(pair: Pair) -> N
     pair.sync()
     assert pair.target("SELECT count(*) FROM item") == [(3,)]
     assert pair.target("SELECT count(*) FROM parent") == [(3,)]
-    with pytest.raises(RefusedError, match='DROP TABLE "public"."item"'):
+    with pytest.raises(RefusedError, match=r'DROP TABLE "public"\."item"'):
         pair.drain()
     pair.execute("DROP TABLE item")
     assert pair.drain().handed_over
@@ -231,7 +229,7 @@ def test_a11_dropping_a_parent_with_foreign_keys_on_loses_no_child(pair: Pair) -
     assert pair.target("SELECT count(*) FROM item") == [(0,)]
 
 
-def test_a_check_that_was_widened_lets_new_values_in(make_pair: Make, pair: Pair) -> None:
+def test_a_check_that_was_widened_lets_new_values_in(pair: Pair) -> None:
     """A rebuild that changes a CHECK changes it in PostgreSQL too."""
     new = "CREATE TABLE item_new (id INTEGER PRIMARY KEY, parent, name TEXT, n INTEGER CHECK (n < %s))"
     rebuild = ("INSERT INTO item_new SELECT id, parent, name, n FROM item", *REBUILD[2:])
@@ -244,16 +242,16 @@ def test_a_check_that_was_widened_lets_new_values_in(make_pair: Make, pair: Pair
 
 
 def test_a_changed_type_asks_a_person(pair: Pair) -> None:
-    """Reading every value anew is not done by itself; once it is done the sync goes on."""
+    """The column is made and filled again once it is dropped: a conversion in place could fail on any old value."""
     pair.write(
         "CREATE TABLE item_new (id INTEGER PRIMARY KEY, parent, name TEXT, n TEXT)",
         "INSERT INTO item_new SELECT * FROM item",
         *REBUILD[2:],
         "UPDATE item SET n = 'words' WHERE id = 1",
     )
-    with pytest.raises(PermanentStopError, match='ALTER COLUMN "n" TYPE text USING "n"::text'):
+    with pytest.raises(PermanentStopError, match=r'ALTER TABLE "public"\."item" DROP COLUMN "n"'):
         pair.sync()
-    pair.execute('ALTER TABLE "public"."item" ALTER COLUMN "n" TYPE text USING "n"::text')
+    pair.execute('ALTER TABLE "public"."item" DROP COLUMN "n"')
     in_step(pair)
     assert pair.target("SELECT n FROM item ORDER BY id") == [("words",), ("20",), ("30",)]
 
@@ -265,7 +263,7 @@ def test_a_changed_key_is_copied_anew(pair: Pair) -> None:
         "INSERT INTO item_new SELECT * FROM item",
         *REBUILD[2:],
     )
-    with pytest.raises(PermanentStopError, match='DROP TABLE "public"."item"'):
+    with pytest.raises(PermanentStopError, match=r'DROP TABLE "public"\."item"'):
         pair.sync()
     pair.execute("DROP TABLE item")
     in_step(pair)

@@ -298,16 +298,19 @@ def test_a_unique_index_dropped_during_a_repair_does_not_come_back(
     in_step(pair)
 
 
-def test_a_mapping_that_names_a_dropped_column_is_an_error_that_says_so(make_pair: Make) -> None:
-    """The settings have to follow the schema too; then the sync goes on."""
-    pair = make_pair(SCHEMA, tables={"item": TableMapping(columns={"n": ColumnMapping(type="numeric")})})
+def test_a_mapping_may_go_on_naming_what_the_source_dropped(make_pair: Make) -> None:
+    """Columns and tables that were there once are no typing mistakes, now or at any later start."""
+    mapped = {"n": ColumnMapping(type="numeric")}
+    pair = make_pair(SCHEMA, tables={"item": TableMapping(columns=mapped), "note": TableMapping(target="notes")})
     pair.install()
     pair.sync()
-    pair.write("ALTER TABLE item DROP COLUMN n")
-    with pytest.raises(UsageError, match="no column 'n'"):
-        pair.sync()
-    pair.change_settings(tables={})
+    pair.write("ALTER TABLE item DROP COLUMN n", "DROP TABLE note")
     in_step(pair)
+    pair.execute("DROP TABLE notes")
+    in_step(pair)
+    pair.change_settings(tables={"never": TableMapping(skip=True)})
+    with pytest.raises(UsageError, match="no such table"):
+        pair.sync()
 
 
 @pytest.mark.parametrize(

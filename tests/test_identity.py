@@ -171,7 +171,7 @@ def test_b14_a_dropped_changelog_is_made_again_by_install(pair: Pair) -> None:
     equal_to_the_file(pair)
 
 
-def test_another_source_never_writes_to_tables_this_one_fills(make_pair: Make, tmp_path: Path, pair: Pair) -> None:
+def test_another_source_never_writes_to_tables_this_one_fills(tmp_path: Path, pair: Pair) -> None:
     """A second database with tables of the same names is refused with the name of the first."""
     other = tmp_path / "other.db"
     with closing(sqlite3.connect(other)) as connection:

@@ -12,15 +12,15 @@ DriftKind: TypeAlias = Literal["changed", "rebuilt", "uncaptured", "renamed", "d
 is missing; renamed: our triggers are on a table of another name, or its name is spelled in another case; dropped."""
 
 LAST_TABLE = "_cdcsync_tables"
-LAST_TRIGGER = "_cdcsync_last"
-"""What an installation makes last of each kind: a table or trigger behind it was made later, by somebody else."""
+LAST_VIEW = "_cdcsync_last"
+"""What an installation makes last: a table behind the one, a trigger behind the other was made later, by somebody."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaObject:
-    """A row of sqlite_master that capture depends on. `place` orders tables, and triggers, as they were created.
+    """A row of sqlite_master that capture depends on. `place` is its number there.
 
-    VACUUM numbers the rows anew and keeps the order within a kind.
+    VACUUM numbers the rows anew; it keeps the order of tables, and that of triggers and views.
     """
 
     kind: str
@@ -81,6 +81,7 @@ def find_drift(registered: Sequence[Registered], objects: Sequence[SchemaObject]
     by_table = _by_table(objects)
     tables = {o.name: o for o in objects if o.kind == "table"}
     spelled = {name.lower(): name for name in tables}
+    last = {o.kind: o.place for o in objects if o.name in {LAST_TABLE, LAST_VIEW}}
     found = []
     for known in registered:
         own = by_table.get(known.name, [])
@@ -89,7 +90,7 @@ def find_drift(registered: Sequence[Registered], objects: Sequence[SchemaObject]
             elsewhere = _table_of_triggers(objects, known.number) or spelled.get(known.name.lower())
             kind: DriftKind = "dropped" if elsewhere is None else "renamed"
             found.append(TableDrift(known.number, known.name, kind, elsewhere))
-        elif _was_made_later(known, own, objects):
+        elif _was_made_later(known, own, last):
             # Even if someone made our triggers again: what was copied from the old table is in no entry.
             found.append(TableDrift(known.number, known.name, "rebuilt"))
         elif now != known.shape:
@@ -98,10 +99,11 @@ def find_drift(registered: Sequence[Registered], objects: Sequence[SchemaObject]
     return tuple(found)
 
 
-def _was_made_later(known: Registered, own: Iterable[SchemaObject], objects: Iterable[SchemaObject]) -> bool:
-    last = {o.kind: o.place for o in objects if o.name in {LAST_TABLE, LAST_TRIGGER}}
+def _was_made_later(known: Registered, own: Iterable[SchemaObject], last: Mapping[str, int]) -> bool:
+    """Where the view is gone nobody can tell any more, so it counts as if everything were."""
+    behind = {"table": last.get("table", 0), "trigger": last.get("view", 0)}
     ours = (o for o in own if o.kind == "table" or (o.kind == "trigger" and _counts(o, known.number)))
-    return any(o.place > last.get(o.kind, o.place) for o in ours)
+    return any(o.place > behind[o.kind] for o in ours)
 
 
 def _counts(item: SchemaObject, number: int) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cdcsync.words.nouns import ColumnPlan, TablePlan
@@ -29,15 +29,32 @@ class Evolution:
     only_appended: bool = True
 
 
-def written(plan: TablePlan) -> str:
-    """Return a plan as it is written down at install, to be compared with a later one."""
+def written(plan: TablePlan, before: str | None = None) -> str:
+    """Return a plan as it is written down at install, to be compared with a later one.
+
+    What was written `before` adds the names of columns the table once had.
+    """
     columns = [(c.source, c.target, c.type_sql, c.format, c.naive, c.not_null) for c in plan.columns]
     key = [(column.name, column.collation) for column in plan.key]
-    return json.dumps({"target": plan.target, "key": key, "columns": columns})
+    former = sorted(known_columns(before)) if before is not None else []
+    return json.dumps({"target": plan.target, "key": key, "columns": columns, "former": former})
 
 
-def evolution(before: str, plan: TablePlan, untyped: Iterable[str] = ()) -> Evolution:
-    """Return what changed since `before` was `written`; the types of `untyped` columns follow their values."""
+def with_known_types(plan: TablePlan, before: str, untyped: Collection[str]) -> TablePlan:
+    """Return a plan whose `untyped` columns keep the types that were found for them when it was written down."""
+    known = {source: type_sql for source, _, type_sql, *_ in json.loads(before)["columns"] if source in untyped}
+    columns = (replace(column, type_sql=known.get(column.source, column.type_sql)) for column in plan.columns)
+    return replace(plan, columns=tuple(columns))
+
+
+def known_columns(before: str) -> set[str]:
+    """Return the names of all columns a table had since it was installed."""
+    told = json.loads(before)
+    return {source for source, *_ in told["columns"]} | set(told["former"])
+
+
+def evolution(before: str, plan: TablePlan) -> Evolution:
+    """Return what changed since `before` was `written`."""
     old: dict[str, Any] = json.loads(before)
     known = {source: rest for source, *rest in old["columns"]}
     both = [column for column in plan.columns if column.source in known]
@@ -47,9 +64,7 @@ def evolution(before: str, plan: TablePlan, untyped: Iterable[str] = ()) -> Evol
         added=tuple(column for column in plan.columns if column.source not in known),
         removed=tuple(rest[0] for source, rest in known.items() if source not in present),
         retyped=tuple(
-            (column, known[column.source][1])
-            for column in both
-            if column.type_sql != known[column.source][1] and column.source not in untyped
+            (column, known[column.source][1]) for column in both if column.type_sql != known[column.source][1]
         ),
         relaxed=tuple(column for column in both if known[column.source][4] and not column.not_null),
         tightened=tuple(column for column in both if column.not_null and not known[column.source][4]),

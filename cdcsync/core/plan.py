@@ -15,6 +15,12 @@ StorageClasses = Mapping[tuple[str, str], frozenset[str]]
 """(table, column) -> storage classes its values have; only columns whose declared type says nothing."""
 
 
+KnownNames = Mapping[str, Collection[str]]
+"""Tables that were captured once, with the columns they had: settings may go on naming them."""
+
+NO_NAMES: KnownNames = {}
+
+
 def untyped_columns(schema: SourceSchema) -> list[tuple[str, str]]:
     """Return the (table, column) pairs whose type only the data can tell."""
     return [
@@ -26,30 +32,30 @@ def untyped_columns(schema: SourceSchema) -> list[tuple[str, str]]:
 
 
 def table_plans(
-    schema: SourceSchema, settings: Settings, classes: StorageClasses, dropped: Collection[str] = ()
+    schema: SourceSchema, settings: Settings, classes: StorageClasses, known: KnownNames = NO_NAMES
 ) -> tuple[TablePlan, ...]:
     """Return a plan for each table that is moved, parents before children.
 
-    Raises UsageError for a mapping that names a table or column the source does not have, nor had (`dropped`).
+    Raises UsageError for a mapping that names a table or column the source neither has nor had (`known`).
     """
-    _refuse_unknown(schema, settings, dropped)
+    _refuse_unknown(schema, settings, known)
     moved = [table for table in schema.tables if not settings.table(table.name).skip]
     plans = {table.name: _table_plan(table, settings.table(table.name), classes) for table in moved}
     ordered = [plans[name] for name in _parents_first(moved)]
     return tuple(_follow_parents(plan, plans, settings) for plan in ordered)
 
 
-def _refuse_unknown(schema: SourceSchema, settings: Settings, dropped: Collection[str]) -> None:
+def _refuse_unknown(schema: SourceSchema, settings: Settings, known: KnownNames) -> None:
     tables = {table.name: table for table in schema.tables}
     for name, mapping in settings.tables.items():
-        if name in dropped and name not in tables:
+        if name in known and name not in tables:
             continue
         if name not in tables:
             message = f"[tables.{name}]: the source has no such table (it has {_listed(tables)})"
             raise UsageError(message)
         columns = [column.name for column in tables[name].columns]
         for column in (*mapping.columns, *(mapping.key or ())):
-            if column not in columns:
+            if column not in columns and column not in known.get(name, ()):
                 message = f"[tables.{name}]: the table has no column {column!r} (it has {_listed(columns)})"
                 raise UsageError(message)
 

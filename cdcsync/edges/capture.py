@@ -81,6 +81,8 @@ def reinstall(
             for statement in trigger_statements(number, table, key) if number in anew else ():
                 _run(connection, statement)
         # Made last, so that they lie behind every table and trigger of ours: see core.drift.
+        for (name,) in connection.execute(_statement("our_views")).fetchall():
+            _drop(connection, "view", name)
         connection.execute(_statement("drop_registry"))
         _run(connection, trigger_template("registry").template)
         _run(connection, trigger_template("last").template)
@@ -162,7 +164,7 @@ def uninstall(path: Path) -> float:
 
 
 def _drop_all(connection: sqlite3.Connection) -> None:
-    for kind in ("trigger", "table"):
+    for kind in ("trigger", "view", "table"):
         for (name,) in connection.execute(_statement(f"our_{kind}s")).fetchall():
             _drop(connection, kind, name)
 

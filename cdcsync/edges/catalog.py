@@ -41,7 +41,7 @@ class TargetConstraint:
 class TargetTable:
     """A table found in the target; `ours` tells whether this role has its owner's rights.
 
-    `obstacles` are properties that let rows go round the guard or round an upsert.
+    `obstacles` are properties that let rows go round the guard or round an upsert; `guarded`: our guard is on it.
     """
 
     oid: int
@@ -50,6 +50,7 @@ class TargetTable:
     owner: str
     obstacles: tuple[str, ...]
     columns: tuple[TargetColumn, ...]
+    guarded: bool = False
 
 
 def find_table(target: Target, schema: str, name: str) -> TargetTable | None:
@@ -57,13 +58,13 @@ def find_table(target: Target, schema: str, name: str) -> TargetTable | None:
     row = target.ask(_FILE, "table", schema=schema, table=name)
     if row is None:
         return None
-    oid, kind, ours, owner, obstacles = row
+    oid, kind, ours, owner, obstacles, guarded = row
     rows = target.rows(_FILE, "columns", oid=oid)
     columns = tuple(
         TargetColumn(column, type_sql, not_null, identity, bool(generated), has_default, is_domain)
         for column, type_sql, not_null, identity, generated, has_default, is_domain in rows
     )
-    return TargetTable(oid, kind, ours, owner, tuple(obstacles), columns)
+    return TargetTable(oid, kind, ours, owner, tuple(obstacles), columns, bool(guarded))
 
 
 def has_rows(target: Target, schema: str, name: str) -> bool:

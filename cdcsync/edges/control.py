@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from cdcsync.core.evolution import written
+from cdcsync.core.evolution import known_columns, written
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.edges.target import Target, one_line, table_name
 from cdcsync.words.errors import RefusedError
@@ -92,9 +92,15 @@ def registered_tables(target: Target, source_id: str) -> dict[str, RegisteredTab
     return {table.name: table for table in rows}
 
 
-def followed(target: Target, source_id: str, plan: TablePlan) -> None:
-    """Write down that a table is mapped like this from now on."""
-    target.execute(_FILE, "followed", source_id=source_id, number=plan.number, plan=written(plan))
+def followed(target: Target, source_id: str, plan: TablePlan, before: str) -> None:
+    """Write down that a table is mapped like this from now on, and no more as `before`."""
+    target.execute(_FILE, "followed", source_id=source_id, number=plan.number, plan=written(plan, before))
+
+
+def known_names(target: Target, source_id: str) -> dict[str, set[str]]:
+    """Return the tables this source ever had captured, and their columns, whether they are still there or not."""
+    known: dict[str, set[str]] = {name: set() for (name,) in target.rows(_FILE, "known_tables", source_id=source_id)}
+    return known | {t.name: known_columns(t.plan) for t in registered_tables(target, source_id).values()}
 
 
 def forget_table(target: Target, source_id: str, number: int) -> None:

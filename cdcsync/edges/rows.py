@@ -188,7 +188,8 @@ class RowReader:
             condition = f"t.{sqlite_name(column.name)} IS NULL"
             statement = sqlite_statement("source.sql", "null_key").substitute(table=self._table, any_null=condition)
             if connection.execute(statement).fetchone():
-                raise BadValueError(self.plan.name, "NULL", column.name, "the key of a row is NULL")
+                fix = f"Delete these rows, or fill {column.name} in"
+                raise BadValueError(self.plan.name, "NULL", column.name, "the key of a row is NULL", fix)
 
     def _key_compares_as_row(self, connection: sqlite3.Connection) -> bool:
         """Tell whether the columns' own collations are the key index's.

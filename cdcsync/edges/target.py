@@ -16,7 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.string import BytesBinaryDumper
 
 from cdcsync.edges.statements import postgres_statement
-from cdcsync.words.errors import LostCheckpointError, StopRequestedError, TargetError, UsageError
+from cdcsync.words.errors import DriftError, LostCheckpointError, StopRequestedError, TargetError, UsageError
 
 CONNECT_SECONDS = 10
 _PERHAPS_SECRET = re.compile(r"[^\s'\"]*@")
@@ -26,6 +26,9 @@ LOST_CHECKPOINT = "CDC01"  # raised by cdcsync.advance in sql/control.sql
 # serialization, lock timeout, a standby that will be promoted, full disk or memory.
 _PASSING_CLASSES = ("08", "53", "57P")
 _PASSING_CODES = {"25006", "40001", "40P01", "55P03", "58030"}
+
+# No such table, no such column: somebody changed the target under us.
+_CHANGED = {"42P01", "42703"}
 
 
 class Target:
@@ -151,6 +154,8 @@ class Target:
             return LostCheckpointError(str(error))
         if error.sqlstate == "57014" and self._stopping.is_set():
             return StopRequestedError()
+        if error.sqlstate in _CHANGED:
+            return DriftError(f"PostgreSQL: {one_line(error)}")
         return None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from cdcsync.core.ddl import target_ddl
 from cdcsync.edges import control
-from cdcsync.edges.catalog import attach_statement, detach, drop_index, find_table
+from cdcsync.edges.catalog import TargetTable, attach_statement, detach, drop_index, find_table
 from cdcsync.edges.target import Target
 from cdcsync.machine.fit import detachable, detachable_indexes
 from cdcsync.words.errors import RefusedError
@@ -45,7 +45,9 @@ def build_tables(
     built = Built()
     statements, not_carried = target_ddl(schema, plans, target_schema)
     for plan in wanted:
-        _make_room(target, target_schema, plan, built)
+        found = find_table(target, target_schema, plan.target)
+        built.created[plan.name] = found is None
+        built.beside += [] if found is None else make_room(target, plan, found)
     made = {name for name, created in built.created.items() if created}
     # A table found in place keeps its own schema: nothing of ours is added to it.
     for statement in statements:
@@ -66,18 +68,17 @@ def register_tables(
         control.register_ddl(target, source_id, one.statement, detached=one.detached, done=one.done)
 
 
-def _make_room(target: Target, target_schema: str, plan: TablePlan, built: Built) -> None:
-    found = find_table(target, target_schema, plan.target)
-    built.created[plan.name] = found is None
-    if found is None:
-        return
+def make_room(target: Target, plan: TablePlan, found: TargetTable) -> list[Beside]:
+    """Take off a table found in place what would be in the way of rows coming one by one; return how it comes back."""
+    beside = []
     for constraint in detachable(target, plan, found):
-        built.beside.append(Beside(attach_statement(constraint), detached=True))
+        beside.append(Beside(attach_statement(constraint), detached=True))
         detach(target, constraint)
     for index in detachable_indexes(target, plan, found):
         statement = TargetStatement("unique", plan.name, index.name, index.definition)
-        built.beside.append(Beside(statement, detached=True))
+        beside.append(Beside(statement, detached=True))
         drop_index(target, index)
+    return beside
 
 
 def _build(target: Target, target_schema: str, statement: TargetStatement, built: Built) -> None:

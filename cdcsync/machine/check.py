@@ -183,7 +183,8 @@ def _name_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]
     for name in (plan.target, *(column.target for column in plan.columns)):
         if name.lower().startswith("_cdcsync_"):
             message = f"the name {name} begins like cdcsync's own"
-            findings.append(Finding("blocking", "our_name", message, rule, plan.name))
+            fix = rule if name == plan.target else f"target = ... under [tables.{plan.name}.columns]"
+            findings.append(Finding("blocking", "our_name", message, fix, plan.name))
         if name in SYSTEM_COLUMNS and name != plan.target:
             message = f"every table of PostgreSQL has a system column {name}"
             findings.append(

@@ -46,6 +46,7 @@ class Chores:
         self._owner = session.store.owner
         self._lost = threading.Event()
         self._beat = time.monotonic()
+        self._recheck_due = threading.Event()
         self._closing = threading.Event()
         self._target: Target | None = None
         self._scheduler = BackgroundScheduler(
@@ -77,6 +78,12 @@ class Chores:
     def beat(self) -> None:
         """Say that the stream is moving."""
         self._beat = time.monotonic()
+
+    def is_recheck_due(self) -> bool:
+        """Tell whether it is time to look at what nobody tells us, once each time."""
+        due = self._recheck_due.is_set()
+        self._recheck_due.clear()
+        return due
 
     def lost_checkpoint(self) -> bool:
         """Tell whether another verb took the checkpoint: an idle stream makes no transaction that would notice."""
@@ -120,6 +127,7 @@ class Chores:
     def _recheck(self) -> None:
         """A trigger removed under writable_schema does not move schema_version: look at the hash anyway."""
         self._session.forget_schema_version()
+        self._recheck_due.set()
         self._wake()
 
     def _sizes(self) -> None:

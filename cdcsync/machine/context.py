@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from cdcsync.core.plan import StorageClasses, table_plans, untyped_columns
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control, embedded
 from cdcsync.edges.catalog import find_table
-from cdcsync.edges.schema import is_in_between, read_schema
+from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.words.errors import DriftError, NotInstalledError, PermanentStopError
@@ -112,13 +112,13 @@ def is_history_of(source: Source, installation: Installation, position: Position
     return installation.epoch == position.epoch and anchor_at(source, position.seq) == position.anchor
 
 
-def storage_classes(source: Source, schema: SourceSchema) -> StorageClasses:
-    """Return the storage classes found in columns whose declared type says nothing."""
+def storage_classes(source: Source, columns: Iterable[tuple[str, str]]) -> StorageClasses:
+    """Return the storage classes found in columns, given as (table, column), whose declared type says nothing."""
     return {
         (table, column): frozenset(
             row[0] for row in source.rows("storage_classes", column=sqlite_name(column), table=sqlite_name(table))
         )
-        for table, column in untyped_columns(schema)
+        for table, column in columns
     }
 
 
@@ -126,7 +126,7 @@ def proposed_plans(source: Source, settings: Settings) -> tuple[SourceSchema, tu
     """Return the source schema and the plans that settings and data give, numbered in their order."""
     with source.reading() as connection:
         schema = read_schema(connection)
-        plans = table_plans(schema, settings, storage_classes(source, schema))
+        plans = table_plans(schema, settings, storage_classes(source, untyped_columns(schema)))
     return schema, tuple(replace(plan, number=number) for number, plan in enumerate(plans, 1))
 
 
@@ -140,7 +140,8 @@ def installed_plans(
     registered = control.registered_tables(target, installation.source_id)
     with source.reading() as connection:
         schema = read_schema(connection)
-        plans = {plan.name: plan for plan in table_plans(schema, settings, {}, registered)}
+        known = control.known_names(target, installation.source_id)
+        plans = {plan.name: plan for plan in table_plans(schema, settings, {}, known)}
     for name in installation.numbers:
         if name not in registered:
             message = f"the target knows nothing of table {name}, which the source captures"
@@ -162,12 +163,6 @@ def not_as_mapped(name: str) -> str:
     )
 
 
-def tables_to_capture(source: Source, settings: Settings, captured: Collection[str]) -> list[str]:
-    """Return the uncaptured tables that `new_tables = "capture"` means, inside a read transaction."""
-    found = uncaptured_tables(source, settings, captured)
-    return [name for name in found if not is_in_between(name, captured)]
-
-
 def uncaptured_tables(source: Source, settings: Settings, captured: Collection[str]) -> list[str]:
     """Return ordinary tables that nobody captures and no setting leaves out, inside a read transaction."""
     if not {name for (name,) in source.rows("table_names")} - set(captured):
@@ -181,6 +176,9 @@ def _with_target_types(plan: TablePlan, target: Target, schema: str) -> TablePla
     table = find_table(target, schema, plan.target)
     if table is None:
         message = f"the target has no table {schema}.{plan.target} any more"
+        raise DriftError(message)
+    if not table.guarded:
+        message = f"table {schema}.{plan.target} of the target has no guard: somebody made it anew or took it off"
         raise DriftError(message)
     found = {column.name: column for column in table.columns}
     missing = [column.target for column in plan.columns if column.target not in found]

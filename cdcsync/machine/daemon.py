@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from loguru import logger
@@ -18,18 +19,20 @@ from cdcsync.edges.target import one_line, passes_by_itself
 from cdcsync.edges.wakeup import Wakeup
 from cdcsync.machine.chores import Chores
 from cdcsync.machine.context import Context, Installation
+from cdcsync.machine.reconcile import forget_what_is_gone
 from cdcsync.machine.session import TAKEOVER_SECONDS, Session
 from cdcsync.machine.stream import BringUpReport, bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.words.errors import (
-    DriftError,
-    IdentityError,
+    CdcsyncError,
     LostCheckpointError,
     NotInstalledError,
     PermanentStopError,
     RefusedError,
     SourceBusyError,
+    SourceChangedError,
     StopRequestedError,
+    UsageError,
 )
 
 CANCEL_SECONDS = 0.3
@@ -37,6 +40,9 @@ CANCEL_SECONDS = 0.3
 
 CUT_SECONDS = 0.5
 """A connection on which even the cancellation goes unanswered is cut."""
+
+REPLACING_SECONDS = 60.0
+"""How long a file may be missing or half written while somebody puts another in its place."""
 
 LEAVE_SECONDS = 0.8
 """A server that does not answer even that is not waited for: every moment is safe to die in."""
@@ -81,6 +87,7 @@ class Daemon:
 
     def _run(self) -> None:
         backoff = Backoff()
+        being_replaced = 0.0
         while not self._stop.is_set():
             try:
                 with self._working() as session:
@@ -97,6 +104,12 @@ class Daemon:
                 raise PermanentStopError(message) from error
             except SourceReplacedError:
                 logger.warning("the source was replaced by another file: opening it again")
+                being_replaced = time.monotonic() + REPLACING_SECONDS
+            except UsageError as error:
+                if time.monotonic() > being_replaced:
+                    raise
+                logger.warning("{}: it is being replaced, perhaps; trying again", error)
+                self._stop.wait(0.5)
             except Exception as error:
                 if not (isinstance(error, SourceBusyError) or passes_by_itself(error)) or self._never_reached(error):
                     raise
@@ -138,7 +151,7 @@ class Daemon:
                     # Ready, not up to date: a copy may take longer than any start is given.
                     notify.ready()
                     yield session
-            except PermanentStopError as error:
+            except (PermanentStopError, SourceChangedError, UsageError) as error:
                 self._record_stop(session, error)
                 raise
             except NotInstalledError as error:
@@ -189,7 +202,7 @@ class Daemon:
                 return
             self._stop.wait(0.2)
             waited += 0.2
-            self._watch()
+            self._stay_alive()
 
     def _stream(self, session: Session) -> None:
         while session.checkpoint.state != "cut_over":
@@ -197,12 +210,11 @@ class Daemon:
                 sync = Sync(session)
                 bring_up(session, sync, self._watch)
                 logger.info("streaming from position {}", session.checkpoint.position.seq)
-                self._follow(session, sync)
+                with suppress(SourceChangedError):
+                    # Bringing it up again begins with the answer.
+                    self._follow(session, sync)
             except LostCheckpointError:
                 self._stand_by(session)
-            except (DriftError, IdentityError):
-                # Bringing it up again begins with the answer, and says what it answers.
-                continue
         logger.info("cut over: nothing left to do")
 
     def _follow(self, session: Session, sync: Sync) -> None:
@@ -214,8 +226,10 @@ class Daemon:
         while True:
             if self._wakeup is not None and self._wakeup.wait(is_new):
                 catch_up(session, sync, self._watch)
-            if self._chores is not None and self._chores.lost_checkpoint():
-                raise LostCheckpointError
+            self._watch()
+            if self._chores is not None and self._chores.is_recheck_due():
+                forget_what_is_gone(session)
+                session.refresh()
             if session.source.was_replaced():
                 raise SourceReplacedError
 
@@ -231,6 +245,12 @@ class Daemon:
         logger.info("took the checkpoint back in state {}", session.checkpoint.state)
 
     def _watch(self) -> None:
+        """What every wait, page and cycle calls: end when told to, let go when another verb took the checkpoint."""
+        self._stay_alive()
+        if self._chores is not None and self._chores.lost_checkpoint():
+            raise LostCheckpointError
+
+    def _stay_alive(self) -> None:
         if self._stop.is_set():
             raise StopRequestedError
         if self._chores is not None:
@@ -253,7 +273,7 @@ class Daemon:
             os._exit(0)
 
     @staticmethod
-    def _record_stop(session: Session, error: PermanentStopError) -> None:
+    def _record_stop(session: Session, error: CdcsyncError) -> None:
         """Leave the reason where `status` finds it; the error itself matters more than failing at that."""
         try:
             session.store.set_state("stopped")

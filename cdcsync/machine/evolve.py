@@ -13,6 +13,7 @@ from cdcsync.edges import control
 from cdcsync.edges.catalog import TargetTable, find_table, has_rows, unique_keys
 from cdcsync.edges.control import RegisteredTable
 from cdcsync.edges.target import Target
+from cdcsync.machine.build import make_room
 from cdcsync.words.errors import PermanentStopError
 from cdcsync.words.nouns import TablePlan, TargetStatement
 
@@ -21,7 +22,7 @@ from cdcsync.words.nouns import TablePlan, TargetStatement
 class Following:
     """A captured table that changed, on either side. `statements`: all that the target's DDL has for it now.
 
-    `found` is its copy; None where that is to be made (anew).
+    `found` is its copy; None where that is to be made (anew). `drifted`: the source table is not what it was.
     """
 
     plan: TablePlan
@@ -29,6 +30,7 @@ class Following:
     changed: Evolution
     statements: tuple[TargetStatement, ...]
     found: TargetTable | None
+    drifted: bool
 
     @property
     def lacking(self) -> list[str]:
@@ -36,13 +38,18 @@ class Following:
         there = {column.name for column in self.found.columns} if self.found else set()
         return [column.target for column in self.plan.columns if column.target not in there]
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the copy is as we left it: nobody made another in its place, or took a column from it."""
+        added = {column.target for column in self.changed.added}
+        return self.found is not None and self.found.guarded and added.issuperset(self.lacking)
+
     def is_new_to_rows(self) -> bool:
         """Tell whether rows have values nobody wrote to them: a default, or what a column of that name held before."""
         added = [self.plan.table.column(column.source) for column in self.changed.added]
         there = {column.target for column in self.changed.added} - set(self.lacking)
         brought = any(column.default is not None or column.generated for column in added)
-        took_over = set(self.lacking) - {column.target for column in self.changed.added}
-        return brought or bool(there or took_over) or not self.changed.only_appended
+        return brought or not self.is_ours or bool(there) or not self.changed.only_appended
 
 
 def copy_to_follow(target: Target, schema: str, plan: TablePlan, changed: Evolution) -> TargetTable | None:
@@ -50,24 +57,31 @@ def copy_to_follow(target: Target, schema: str, plan: TablePlan, changed: Evolut
     found = find_table(target, schema, plan.target)
     if found is None or not changed.key_changed:
         return found
+    return None if _has_key(target, plan, found) and not has_rows(target, schema, plan.target) else found
+
+
+def _has_key(target: Target, plan: TablePlan, found: TargetTable) -> bool:
     key = frozenset(column.target for column in plan.key_plans)
-    fits = key in unique_keys(target, found.oid) if key else True
-    return None if fits and not has_rows(target, schema, plan.target) else found
+    return not key or key in unique_keys(target, found.oid)
 
 
-def needed(schema: str, one: Following) -> list[str]:
+def needed(target: Target, schema: str, one: Following) -> list[str]:
     """Return the statements a person has to run first, because they lose or reinterpret what the table holds."""
     if one.found is None:
         return []
-    if one.changed.key_changed:
+    keyless = not one.found.guarded and not _has_key(target, one.plan, one.found)
+    if one.changed.key_changed or keyless:
         return [alter.drop_table(schema, one.plan.target)]
     columns = {column.name: column for column in one.found.columns}
     statements = []
     if one.known.created:
         types = {name: column.type_sql for name, column in columns.items()}
-        retyped = [c for c, before in one.changed.retyped if types.get(c.target) == before]
-        statements += [alter.retype(schema, one.plan, column) for column in retyped]
-        other = [c for c in one.changed.added if types.get(c.target, c.type_sql) != c.type_sql]
+        key = {column.name for column in one.plan.key}
+        other = [c for c, before in one.changed.retyped if types.get(c.target) == before]
+        other += [c for c in one.changed.added if types.get(c.target, c.type_sql) != c.type_sql]
+        if key & {column.source for column in other}:
+            return [alter.drop_table(schema, one.plan.target)]
+        # It is made and filled again; a conversion in place could fail on values that are long gone.
         statements += [alter.drop_column(schema, one.plan, column.target) for column in other]
     else:
         gone = [columns[name] for name in one.changed.removed if name in columns]
@@ -79,18 +93,27 @@ def needed(schema: str, one: Following) -> list[str]:
 def follow(target: Target, schema: str, source_id: str, one: Following) -> None:
     """Do what is safe, inside the caller's transaction: columns added, constraints of ours as the source has them.
 
+    A constraint can change with another table: that of a child with its parent's key.
+
     Raises PermanentStopError where PostgreSQL refuses a column.
     """
     if one.found is None:
         return
+    if one.known.created:
+        _follow_statements(target, schema, source_id, one)
+    if not one.drifted and one.is_ours:
+        return
     _add_columns(target, schema, one)
     if one.known.created:
         _relax(target, schema, one, one.found)
-        _follow_statements(target, schema, source_id, one)
+    if not one.found.guarded:
+        for beside in make_room(target, one.plan, one.found):
+            control.register_ddl(target, source_id, beside.statement, detached=True)
+        control.guard(target, source_id, one.plan.number, schema, one.plan.target)
     for name in one.changed.removed:
         statement = alter.drop_column(schema, one.plan, name)
         logger.warning("{} lost its column {}; PostgreSQL keeps it until you run {}", one.plan.name, name, statement)
-    control.followed(target, source_id, one.plan)
+    control.followed(target, source_id, one.plan, one.known.plan)
 
 
 def _add_columns(target: Target, schema: str, one: Following) -> None:
@@ -119,19 +142,19 @@ def _follow_statements(target: Target, schema: str, source_id: str, one: Followi
     """Take away what the source has no more and write down what it has more; a check waits until the rows are there."""
     wanted = {(str(new.phase), new.name, new.sql): new for new in _wanted(schema, one)}
     tight = {("not_null", column.target) for column in one.plan.columns if column.not_null}
+    # A copy that somebody made has nothing of what we gave the one before.
+    guarded = one.found is not None and one.found.guarded
     for known in control.registered_ddl(target, source_id, one.plan.name):
-        as_it_was = wanted.pop((known.phase, known.name, known.statement), None) is not None
-        if as_it_was or (known.phase, known.name) in tight:
+        as_it_was = (known.phase, known.name, known.statement) in wanted or (known.phase, known.name) in tight
+        if as_it_was and guarded:
+            wanted.pop((known.phase, known.name, known.statement), None)
             continue
         # What was not run is not there, and something of that name would be somebody else's.
-        for undone in alter.undo(schema, one.plan, known.phase, known.name) if known.done else ():
+        for undone in alter.undo(schema, one.plan, known.phase, known.name) if known.done and guarded else ():
             control.run_ddl(target, undone)
         control.forget_ddl(target, source_id, known.place)
     for new in wanted.values():
-        at_once = new.phase == "default"
-        if at_once:
-            control.run_ddl(target, new.sql)
-        control.register_ddl(target, source_id, new, done=at_once)
+        control.register_ddl(target, source_id, new)
 
 
 def _wanted(schema: str, one: Following) -> Sequence[TargetStatement]:

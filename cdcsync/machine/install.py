@@ -102,7 +102,7 @@ def _install_again(context: Context, source: Source, target: Target, source_id: 
         schema = read_schema(connection)
     plans = [
         replace(plan, number=registered[plan.name].number)
-        for plan in table_plans(schema, context.settings, {}, registered)
+        for plan in table_plans(schema, context.settings, {}, control.known_names(target, source_id))
         if plan.name in registered
     ]
     _refuse_blocked(finding for plan in plans for finding in capture_findings(plan))

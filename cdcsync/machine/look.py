@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from loguru import logger
 
 from cdcsync.core.drift import TableDrift
+from cdcsync.core.evolution import with_known_types
 from cdcsync.core.plan import table_plans, untyped_columns
 from cdcsync.edges import control
 from cdcsync.edges.control import RegisteredTable
@@ -16,7 +17,7 @@ from cdcsync.edges.schema import is_in_between, read_schema
 from cdcsync.edges.source import schema_objects
 from cdcsync.edges.triggers import trigger_statements
 from cdcsync.machine.check import new_table_findings
-from cdcsync.machine.context import Installation, storage_classes, tables_to_capture
+from cdcsync.machine.context import Installation, storage_classes, uncaptured_tables
 from cdcsync.machine.session import NOT_CAPTURED, Session
 from cdcsync.words.nouns import SourceSchema, TablePlan
 
@@ -48,7 +49,6 @@ class Look:
     captured: dict[str, int]
     plans: tuple[TablePlan, ...]
     unbroken: frozenset[str]
-    untyped: frozenset[tuple[str, str]]
 
 
 def wait_until_still(session: Session, watch: Watch) -> None:
@@ -57,7 +57,7 @@ def wait_until_still(session: Session, watch: Watch) -> None:
     version = session.source.schema_version()
     with session.source.reading():
         missing = any(drift.kind in {"dropped", "renamed"} for drift in session.source.drift())
-        created = tables_to_capture(session.source, session.settings, session.installation.numbers)
+        created = uncaptured_tables(session.source, session.settings, session.installation.numbers)
     wanted = MISSING_SECONDS if missing or (created and session.settings.new_tables == "capture") else STILL_SECONDS
     while time.monotonic() - since < wanted and time.monotonic() - began < LONGEST_SECONDS:
         watch()
@@ -69,16 +69,25 @@ def wait_until_still(session: Session, watch: Watch) -> None:
 def look(session: Session, registered: Mapping[str, RegisteredTable]) -> Look:
     """Look at the source; `registered` are the tables the target knows."""
     source, settings = session.source, session.settings
+    names = control.known_names(session.target, session.store.source_id)
     with source.reading() as connection:
         version, installation = source.schema_version(), Installation(source)
         session.installation = installation
         schema = read_schema(connection)
-        plans = table_plans(schema, settings, storage_classes(source, schema), registered)
+        untyped = untyped_columns(schema)
+        new = [one for one in untyped if one[1] not in names.get(one[0], ())]
+        plans = table_plans(schema, settings, storage_classes(source, new), names)
         drift = {found.name: found for found in source.drift()}
         triggers = [item for item in schema_objects(connection) if item.kind == "trigger"]
         other = not session.is_this_history(session.checkpoint.position)
     # Under whatever name: a table that took our triggers along was captured.
     renamed = {found.now for found in drift.values()} | {trigger.table for trigger in triggers}
+    plans = tuple(
+        with_known_types(plan, registered[plan.name].plan, [column for table, column in untyped if table == plan.name])
+        if plan.name in registered
+        else plan
+        for plan in plans
+    )
     plans = _to_capture(session, plans, registered, renamed)
     texts = {trigger.name: trigger.sql for trigger in triggers}
     return Look(
@@ -89,7 +98,6 @@ def look(session: Session, registered: Mapping[str, RegisteredTable]) -> Look:
         captured=installation.numbers,
         plans=plans,
         unbroken=frozenset(plan.name for plan in plans if _has_its_triggers(plan, texts)),
-        untyped=frozenset(untyped_columns(schema)),
     )
 
 
@@ -103,7 +111,7 @@ def _to_capture(
         plan
         for plan in plans
         if plan.name not in registered
-        and (plan.name in captured or plan.name in renamed or (takes_new and not is_in_between(plan.name, captured)))
+        and (plan.name in captured or plan.name in renamed or takes_new)
         and _can_be_captured(session, plan, plans)
     ]
     highest = max([*captured.values(), control.highest_number(session.target, session.store.source_id)])
@@ -112,6 +120,9 @@ def _to_capture(
 
 def _can_be_captured(session: Session, plan: TablePlan, plans: tuple[TablePlan, ...]) -> bool:
     if plan.name in session.left_out:
+        return False
+    if is_in_between(plan.name, session.installation.numbers):
+        leave_out(session, plan.name, "it is named like a copy that a migration tool makes for a while")
         return False
     findings = new_table_findings(session.target, session.settings.target_schema, plan, plans)
     blocking = [f"{finding.message} ({finding.fix})" for finding in findings if finding.severity == "blocking"]

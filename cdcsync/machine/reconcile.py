@@ -27,8 +27,8 @@ from cdcsync.machine.context import Installation, anchor_at, not_as_mapped
 from cdcsync.machine.evolve import Following
 from cdcsync.machine.look import Look, Watch, leave_out, look, wait_until_still
 from cdcsync.machine.repair import mark_for_repair
-from cdcsync.machine.session import Session
-from cdcsync.words.errors import DriftError, IdentityError, PermanentStopError, RefusedError, SchemaMovedError
+from cdcsync.machine.session import NOT_CAPTURED, Session
+from cdcsync.words.errors import PermanentStopError, RefusedError, SchemaMovedError, SourceChangedError
 from cdcsync.words.nouns import Position, TablePlan, TableProgress
 
 
@@ -46,16 +46,17 @@ def reconcile(session: Session, watch: Watch) -> bool:
     Returns whether there was anything to answer. Raises PermanentStopError, with the statement to run, where a person
     has to decide.
     """
-    _forget_what_both_dropped(session)
+    forget_what_is_gone(session)
     answered = False
     while True:
         try:
             session.prepare()
-        except (DriftError, IdentityError) as found:
+        except SourceChangedError as found:
             logger.warning("{}", found)
         else:
             return answered
         answered = True
+        session.store.set_state("catching_up")
         wait_until_still(session, watch)
         try:
             _answer(session)
@@ -95,7 +96,7 @@ def _answer(session: Session) -> None:
 
 
 def _followings(session: Session, seen: Look, registered: dict[str, RegisteredTable]) -> dict[int, Following]:
-    """Return, by number, the captured tables that changed on either side.
+    """Return, by number, the tables that were captured before, with what changed on either side.
 
     Raises PermanentStopError where only the settings did.
     """
@@ -106,23 +107,21 @@ def _followings(session: Session, seen: Look, registered: dict[str, RegisteredTa
         if plan.name not in registered:
             continue
         known = registered[plan.name]
-        changed = evolution(known.plan, plan, [column for table, column in seen.untyped if table == plan.name])
+        changed = evolution(known.plan, plan)
         drifted = plan.name in seen.drift or seen.captured.get(plan.name) != plan.number or seen.other_history
         if changed.remapped or (not drifted and (changed.added or changed.removed or changed.key_changed)):
             raise PermanentStopError(not_as_mapped(plan.name))
         own = tuple(statement for statement in statements if statement.table == plan.name)
         copy = evolve.copy_to_follow(session.target, schema, plan, changed)
-        one = Following(plan, known, changed, own, copy)
-        if drifted or copy is None or one.lacking:
-            found[plan.number] = one
+        found[plan.number] = Following(plan, known, changed, own, copy, drifted)
     return found
 
 
 def _refuse_what_needs_a_person(session: Session, seen: Look, following: dict[int, Following]) -> None:
     statements = []
     for one in following.values():
-        statements += evolve.needed(session.settings.target_schema, one)
-        for finding in table_findings(one.plan, seen.plans):
+        statements += evolve.needed(session.target, session.settings.target_schema, one)
+        for finding in table_findings(one.plan, seen.plans) if one.drifted else ():
             if finding.severity == "blocking":
                 message = f"{finding.message} ({finding.fix}); does not retry by itself"
                 raise PermanentStopError(message)
@@ -210,11 +209,16 @@ def _kept(session: Session, progress: TableProgress) -> str:
     return f"its copy in PostgreSQL stays as it was until you run {statement}"
 
 
-def _forget_what_both_dropped(session: Session) -> None:
-    """Forget a table that the source dropped once its copy is dropped too."""
-    schema = session.settings.target_schema
+def forget_what_is_gone(session: Session) -> None:
+    """Forget a table that the source dropped once its copy is dropped too, and a left out one that is gone."""
+    schema, source_id = session.settings.target_schema, session.store.source_id
     targets = dict(session.store.target_tables())
     for progress in session.store.read().tables:
         if progress.state == "dropped" and find_table(session.target, schema, targets[progress.number]) is None:
             session.store.close_drift(progress.number)
-            control.forget_table(session.target, session.store.source_id, progress.number)
+            control.forget_table(session.target, source_id, progress.number)
+    with session.source.reading():
+        present = {name for (name,) in session.source.rows("table_names")}
+    for gap in session.store.gaps():
+        if gap.kind == NOT_CAPTURED and gap.closed_at is None and gap.table not in present:
+            session.store.close_drift(gap.number)

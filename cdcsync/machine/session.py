@@ -15,7 +15,6 @@ from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.edges.rows import RowReader
-from cdcsync.edges.schema import is_in_between
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
@@ -49,7 +48,7 @@ class Session:
         """New tables that cannot be captured, and need not be looked at again."""
         self._reported: set[str] = set()
         self.looked_at = self.store.last_look()
-        """When the schema was last seen to be what was installed, in seconds since 1970."""
+        """When the texts of the schema were last seen to be what was installed, in seconds since 1970."""
         self._schema_version = -1
 
     def _open(self, context: Context) -> None:
@@ -162,8 +161,7 @@ class Session:
         version = self.source.schema_version()
         if version != self._schema_version:
             self._refuse_changed_schema()
-            self._schema_version = version
-        self.looked_at = now
+            self._schema_version, self.looked_at = version, now
 
     def _refuse_changed_schema(self) -> None:
         drift = self.source.drift()
@@ -187,7 +185,7 @@ class Session:
     def _created(self, names: list[str]) -> list[str]:
         """Tables created since install are drift if they are to be captured; else they are reported, once."""
         if self.settings.new_tables == "capture":
-            return [f"table {name} is new" for name in names if not is_in_between(name, self.installation.numbers)]
+            return [f"table {name} is new" for name in names]
         for name in sorted(set(names) - self._reported):
             logger.warning("table {} was created since install and is not captured: see new_tables", name)
         self._reported.update(names)
@@ -195,10 +193,7 @@ class Session:
 
     def schema_moved(self) -> bool:
         """Tell whether anything about the schema changed since the last look; cheap enough for every poll."""
-        now = time.time()
-        moved = self.source.schema_version() != self._schema_version
-        self.looked_at = self.looked_at if moved else now
-        return moved
+        return self.source.schema_version() != self._schema_version
 
     def forget_schema_version(self) -> None:
         """Look at the texts again at the next read, whatever the counter says."""

@@ -14,7 +14,7 @@ from cdcsync.machine.repair import repair_all
 from cdcsync.machine.session import Session
 from cdcsync.machine.snapshot import copy_all, copy_whole
 from cdcsync.machine.sync import Sync
-from cdcsync.words.errors import DriftError, IdentityError
+from cdcsync.words.errors import SourceChangedError
 
 Watch = Callable[[], None]
 
@@ -33,14 +33,14 @@ def bring_up(session: Session, sync: Sync, watch: Watch) -> BringUpReport:
 
     Raises PermanentStopError where a person has to decide.
     """
-    found: DriftError | IdentityError | None = None
+    found: SourceChangedError | None = None
     while True:
         if not reconcile(session, watch) and found is not None:
             # Nobody sees what the read stumbled over: trying again would not end.
             raise found
         try:
             return _bring_up(session, sync, watch)
-        except (DriftError, IdentityError) as error:
+        except SourceChangedError as error:
             found = error
 
 
@@ -54,7 +54,7 @@ def _bring_up(session: Session, sync: Sync, watch: Watch) -> BringUpReport:
     repair_all(session, watch)
     began = time.perf_counter()
     catch_up(session, sync, watch)
-    complete_target(session, "not_null", "check", "unique")
+    complete_target(session, "default", "not_null", "check", "unique")
     # Building the indexes took time in which the source moved on.
     catch_up(session, sync, watch)
     return BringUpReport(

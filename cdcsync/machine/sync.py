@@ -91,17 +91,26 @@ class Sync:
             batch = self._read(spools)
             if batch.is_empty:
                 return batch
-            try:
-                checkpoint = self._apply(batch, began, TableWriter.upsert_many)
-            except psycopg.errors.UniqueViolation:
-                # Two rows swapped a unique value, or the batch ends between the two. Read up to the head and
-                # delete before inserting: the target then equals one state of the source, which has no conflict.
-                with self._session.source.reading():
-                    batch = read_batch(self._session, spools, None)
-                checkpoint = self._apply(batch, began, TableWriter.replace_many)
+            checkpoint = self._apply_or_replace(batch, spools, began)
         self._session.checkpoint = checkpoint
         self._limit = min(self._limit * 2, self._most)
         return batch
+
+    def _apply_or_replace(self, batch: Batch, spools: ExitStack, began: float) -> Checkpoint:
+        """Apply a batch; where two rows swapped a unique value, delete its keys before inserting them."""
+        for how in (TableWriter.upsert_many, TableWriter.replace_many):
+            try:
+                return self._apply(batch, began, how)
+            except psycopg.errors.UniqueViolation:
+                continue
+        # The batch ends between the two. Read up to the head: the target then equals one state of the source, which
+        # has no conflict.
+        with self._session.source.reading():
+            whole = read_batch(self._session, spools, None)
+        try:
+            return self._apply(whole, began, TableWriter.replace_many)
+        except psycopg.errors.UniqueViolation as error:
+            raise self._explained(whole, error) from error
 
     def _read(self, spools: ExitStack) -> Batch:
         """Read a batch, a smaller one where the WAL grows too far under the read."""
@@ -136,9 +145,9 @@ class Sync:
                         session.store.save(changed)
                         if changed.number in batch.joining:
                             session.store.close_drift(changed.number)
+        except psycopg.errors.UniqueViolation:
+            raise
         except REFUSALS as error:
-            if isinstance(error, psycopg.errors.UniqueViolation) and how is TableWriter.upsert_many:
-                raise
             raise self._explained(batch, error) from error
         return replace(
             session.checkpoint,

@@ -21,7 +21,7 @@ from cdcsync.machine.repair import Watch, mark_for_repair
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up
 from cdcsync.machine.sync import Sync
-from cdcsync.words.errors import DriftError, GaveUpError, IdentityError, UsageError
+from cdcsync.words.errors import GaveUpError, SourceChangedError, UsageError
 from cdcsync.words.nouns import Difference, TablePlan
 
 PAGE_ROWS = 1000
@@ -92,6 +92,9 @@ def verify(session: Session, names: list[str] | None, patience: float, tick: Tic
         comparison = _Comparison(session, plan, report, patience, tick)
         result = comparison.keyed() if plan.key else comparison.keyless()
         report.tables[plan.name] = result
+    with session.source.reading():
+        session.forget_schema_version()
+        session.refuse_drift()
     return report
 
 
@@ -116,7 +119,7 @@ def answer_drift(session: Session, watch: Watch) -> None:
     """Bring the target up to date where the schema drifted or the changelog is another history; else do nothing."""
     try:
         session.prepare()
-    except (DriftError, IdentityError):
+    except SourceChangedError:
         session.take("verify")
         try:
             bring_up(session, Sync(session), watch)

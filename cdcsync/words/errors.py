@@ -50,21 +50,24 @@ class PermanentStopError(CdcsyncError):
 class BadValueError(PermanentStopError):
     """PostgreSQL cannot hold this value, or would change it."""
 
-    def __init__(self, table: str, key: str, column: str, reason: str) -> None:
+    def __init__(self, table: str, key: str, column: str, reason: str, fix: str | None = None) -> None:
         """Name the place: `key` is the readable key of the row, `reason` what is wrong with the value."""
-        super().__init__(
-            f"table {table}, key {key}, column {column}: {reason}. "
-            f"Change the value, or the type of the column under [tables.{table}.columns]; "
-            "does not retry by itself"
-        )
+        fix = fix or f"Change the value, or the type of the column under [tables.{table}.columns]"
+        super().__init__(f"table {table}, key {key}, column {column}: {reason}. {fix}; does not retry by itself")
         self.table, self.key, self.column, self.reason = table, key, column, reason
 
 
-class DriftError(PermanentStopError):
-    """The schema or the triggers of the source are no longer those that were installed."""
+class SourceChangedError(CdcsyncError):
+    """Source or target are not what the session was prepared for; whoever holds the checkpoint answers it."""
+
+    exit_code = 3
 
 
-class IdentityError(PermanentStopError):
+class DriftError(SourceChangedError):
+    """The schema or the triggers are no longer those that were installed."""
+
+
+class IdentityError(SourceChangedError):
     """The changelog is not the one this position was taken from: a restored, cleared or foreign file."""
 
 

@@ -261,6 +261,7 @@ class PendingDdl:
 class Gap:
     """A drift: capture was interrupted between `since` and `until`, or the schema changed; see core.drift."""
 
+    number: int
     table: str
     kind: str
     answer: str

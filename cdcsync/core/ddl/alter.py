@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _ADD = sql.SQL("ALTER TABLE {} ADD COLUMN {} {}")
 _DROP = sql.SQL("ALTER TABLE {} DROP COLUMN {}")
-_RETYPE = sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {} USING {}::{}")
 _RELAX = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL")
 _TIGHTEN = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL")
 _NO_DEFAULT = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT")
@@ -57,12 +56,6 @@ def undo(schema: str, plan: TablePlan, phase: str, name: str) -> list[str]:
 def drop_column(schema: str, plan: TablePlan, name: str) -> str:
     """Drop a column the source has no more: left to a person, for its values would be gone."""
     return _DROP.format(_table(schema, plan), sql.Identifier(name)).as_string()
-
-
-def retype(schema: str, plan: TablePlan, column: ColumnPlan) -> str:
-    """Give a column another type: left to a person, for it reads every value anew."""
-    name, type_sql = sql.Identifier(column.target), verbatim(column.type_sql)
-    return _RETYPE.format(_table(schema, plan), name, type_sql, name, type_sql).as_string()
 
 
 def drop_table(schema: str, target: str) -> str:
