@@ -40,13 +40,13 @@ DELETE FROM _cdcsync_log WHERE seq IN (
     WHERE at < julianday('now') - ?2);
 
 -- name: our_triggers
-SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE '\_cdcsync\_%' ESCAPE '\';
+SELECT name FROM sqlite_master WHERE type = 'trigger' AND name GLOB '_cdcsync_*';
 
 -- name: our_tables
-SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '\_cdcsync\_%' ESCAPE '\';
+SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB '_cdcsync_*';
 
 -- name: our_views
-SELECT name FROM sqlite_master WHERE type = 'view' AND name LIKE '\_cdcsync\_%' ESCAPE '\';
+SELECT name FROM sqlite_master WHERE type = 'view' AND name GLOB '_cdcsync_*';
 
 -- name: drop_view
 DROP VIEW $name;

@@ -68,7 +68,7 @@ WHERE type = 'table' AND name IN ('_cdcsync_meta', '_cdcsync_tables', '_cdcsync_
 
 -- name: has_ours
 -- Whether anything of ours is left: a trigger without its changelog makes every write fail.
-SELECT count(*) FROM sqlite_master WHERE name LIKE '\_cdcsync\_%' ESCAPE '\';
+SELECT count(*) FROM sqlite_master WHERE name GLOB '_cdcsync_*';
 
 -- name: has_meta
 SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_cdcsync_meta';
@@ -85,14 +85,16 @@ SELECT avg($lengths) FROM (SELECT * FROM _cdcsync_log ORDER BY seq DESC LIMIT 10
 SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM _cdcsync_log;
 
 -- name: schema_objects
--- What capture depends on. The application's own triggers and views are not part of it.
+-- What capture depends on. The application's own triggers and views are not part of it, but for triggers that may end
+-- ours.
 SELECT type, name, tbl_name, sql, rowid FROM sqlite_master
-WHERE type IN ('table', 'index') OR (type IN ('trigger', 'view') AND name LIKE '\_cdcsync\_%' ESCAPE '\');
+WHERE type IN ('table', 'index') OR (type IN ('trigger', 'view') AND name GLOB '_cdcsync_*')
+   OR (type = 'trigger' AND sql LIKE '%RAISE%IGNORE%');
 
 -- name: table_names
 -- Names of all tables; cheap enough to be asked whenever the schema moved.
 SELECT name FROM sqlite_master
-WHERE type = 'table' AND name NOT LIKE '\_cdcsync\_%' ESCAPE '\' AND name NOT LIKE 'sqlite\_%' ESCAPE '\';
+WHERE type = 'table' AND name NOT GLOB '_cdcsync_*' AND name NOT LIKE 'sqlite\_%' ESCAPE '\';
 
 -- name: logged_keys
 -- The keys logged in a range, with their storage classes.

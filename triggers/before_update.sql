@@ -1,4 +1,6 @@
--- The same for UPDATE OR REPLACE. $may_collide keeps updates that touch no unique column at no cost.
-CREATE TRIGGER $trigger BEFORE UPDATE ON $table WHEN $may_collide BEGIN
-$victims;
-END
+-- Logs the key a row is about to lose, comparing bytes and storage class ($moved): the column's own collation would call
+-- 'Ab' and 'AB' the same key. Then what before_insert.sql logs, for UPDATE OR REPLACE.
+-- $concerns keeps updates that touch neither key nor unique columns at no cost.
+CREATE TRIGGER $trigger BEFORE UPDATE ON $table WHEN $concerns BEGIN
+  INSERT INTO _cdcsync_log (tbl, at, $log_keys) SELECT $number, julianday('now'), $old_keys WHERE $moved;
+${before_update}END

@@ -1,2 +1,3 @@
--- The condition of victim.sql for an index on an expression.
-($expression) = (SELECT $expression FROM (SELECT $arriving)) COLLATE $collation
+-- The condition of victim.sql for an index on an expression or a generated column: computed from the arriving row.
+-- The plus takes the affinity away, so that the index can be used.
+$victim = +(SELECT $arriving FROM ($row)) COLLATE $collation

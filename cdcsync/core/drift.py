@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 
 DriftKind: TypeAlias = Literal["changed", "rebuilt", "uncaptured", "renamed", "dropped"]
 """changed: its text or a unique index of it; rebuilt: table or triggers were made anew; uncaptured: a trigger of ours
-is missing; renamed: our triggers are on a table of another name, or its name is spelled in another case; dropped."""
+is missing, or ended by a newer one of the application's; renamed: our triggers are on a table of another name, or its
+name is spelled in another case; dropped: there is none."""
 
 LAST_TABLE = "_cdcsync_tables"
 LAST_VIEW = "_cdcsync_last"
@@ -28,6 +29,11 @@ class SchemaObject:
     table: str
     sql: str | None
     place: int
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether cdcsync made it."""
+        return self.name.startswith("_cdcsync_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class TableDrift:
         told = {
             "changed": "was altered, or a unique index of it",
             "rebuilt": "was rebuilt, which drops triggers",
-            "uncaptured": "lost a trigger",
+            "uncaptured": "lost a trigger, or has a newer one that ends ours",
             "renamed": f"is called {self.now} now",
             "dropped": "was dropped",
         }
@@ -93,6 +99,9 @@ def find_drift(registered: Sequence[Registered], objects: Sequence[SchemaObject]
         elif _was_made_later(known, own, last):
             # Even if someone made our triggers again: what was copied from the old table is in no entry.
             found.append(TableDrift(known.number, known.name, "rebuilt"))
+        elif any(o.place > last.get("view", 0) for o in own if o.kind == "trigger" and not o.is_ours):
+            # Triggers run newest first, and RAISE(IGNORE) in one ends the others: ours have to be the newest.
+            found.append(TableDrift(known.number, known.name, "uncaptured"))
         elif now != known.shape:
             fewer = int(now.partition(":")[0]) < int(known.shape.partition(":")[0])
             found.append(TableDrift(known.number, known.name, "uncaptured" if fewer else "changed"))

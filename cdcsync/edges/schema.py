@@ -35,7 +35,7 @@ def read_schema(connection: sqlite3.Connection) -> SourceSchema:
     tables: list[Table] = []
     left: list[tuple[str, str]] = []
     for kind, name, _, sql in objects:
-        if name.lower().startswith((OUR_PREFIX, "sqlite_")):
+        if name.startswith(OUR_PREFIX) or name.lower().startswith("sqlite_"):
             continue
         if kind in {"view", "trigger"}:
             left.append((name, f"a {kind}: write it again for PostgreSQL if it is needed"))

@@ -13,6 +13,7 @@ from cdcsync.edges.pages import all_rows
 from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
+from cdcsync.machine.capturable import capture_findings, migration_findings, mismatch_findings, taken_names
 from cdcsync.machine.context import Context, Installation, proposed_plans
 from cdcsync.machine.fit import misfits
 from cdcsync.words.errors import BadValueError
@@ -21,7 +22,6 @@ from cdcsync.words.nouns import Finding, SourceSchema, TablePlan
 SERVERS = range(14, 19)
 """Major versions of PostgreSQL cdcsync is made for."""
 
-BUILT_IN_COLLATIONS = {"BINARY", "NOCASE", "RTRIM"}
 NAME_BYTES = 63
 MOST_COLUMNS = 1600
 SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
@@ -87,10 +87,11 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
         message = f"the source belongs to user id {owner}, this process runs as {os.geteuid()}: -wal and -shm files "
         message += "it creates may be closed to the application"
         findings.append(Finding("warning", "other_user", message, "run every cdcsync command as the file's owner"))
+    findings += taken_names(schema)
     for name, reason in schema.not_migrated:
         findings.append(Finding("info", "not_migrated", f"{name} is not migrated: {reason}", table=name))
     for plan in plans:
-        findings += [*capture_findings(plan), *_droppable_findings(plan)]
+        findings += [*capture_findings(plan), *migration_findings(plan), *mismatch_findings(schema, plan)]
         if not plan.key:
             message = (
                 f"table {plan.name} has no key: it is copied whole, in one transaction, by the snapshot, "
@@ -102,37 +103,6 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
             if condition is not None:
                 findings.append(condition)
     return findings
-
-
-def capture_findings(plan: TablePlan) -> list[Finding]:
-    """Refuse what the triggers could miss, or the daemon could not read."""
-    findings = []
-    skip = f"[tables.{plan.name}] skip = true"
-    generated = {column.name for column in plan.table.columns if column.generated}
-    for index in plan.table.indexes:
-        if index.unique and generated & {column.name for column in index.columns}:
-            message = f"unique index {index.name} of {plan.name} is on a generated column: SQLite hides from triggers "
-            message += "which rows REPLACE is about to delete through it"
-            findings.append(Finding("blocking", "generated_unique", message, f"drop the index, or {skip}", plan.name))
-    for part in plan.key:
-        if part.collation.upper() not in BUILT_IN_COLLATIONS:
-            message = f"the key of {plan.name} uses the collation {part.collation}, which only the application knows"
-            findings.append(Finding("blocking", "collation", message, skip, plan.name, part.name))
-    return findings
-
-
-def _droppable_findings(plan: TablePlan) -> list[Finding]:
-    """Say which columns a migration cannot drop in one transaction with their index, while our triggers name them."""
-    own = [index for index in plan.table.indexes if index.unique and index.origin == "c"]
-    columns = sorted({column.name for index in own for column in index.columns if column.name is not None})
-    if not columns:
-        return []
-    message = (
-        f"while installed, a migration that drops a unique index of {plan.name} and then a column of it ("
-        f"{', '.join(columns)}) in the same transaction fails, and is rolled back"
-    )
-    fix = "drop the index first and the column some seconds later, with the daemon running"
-    return [Finding("info", "drop_column", message, fix, plan.name)]
 
 
 def _null_keys(source: Source, plan: TablePlan, column: str) -> Finding | None:

@@ -17,7 +17,8 @@ from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.triggers import Captured
 from cdcsync.machine.build import build_tables, register_tables
-from cdcsync.machine.check import capture_findings, structural_findings
+from cdcsync.machine.capturable import capture_findings
+from cdcsync.machine.check import structural_findings
 from cdcsync.machine.context import Context, Installation, anchor_at, proposed_plans
 from cdcsync.words.errors import RefusedError, TargetError
 from cdcsync.words.nouns import Finding, NotCarried, Position, TablePlan

@@ -78,7 +78,7 @@ def look(session: Session, registered: Mapping[str, RegisteredTable]) -> Look:
         new = [one for one in untyped if one[1] not in names.get(one[0], ())]
         plans = table_plans(schema, settings, storage_classes(source, new), names)
         drift = {found.name: found for found in source.drift()}
-        triggers = [item for item in schema_objects(connection) if item.kind == "trigger"]
+        triggers = [item for item in schema_objects(connection) if item.kind == "trigger" and item.is_ours]
         other = not session.is_this_history(session.checkpoint.position)
     # Under whatever name: a table that took our triggers along was captured.
     renamed = {found.now for found in drift.values()} | {trigger.table for trigger in triggers}

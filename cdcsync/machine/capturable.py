@@ -1,0 +1,71 @@
+"""Whether tables can be captured, and what our triggers would change for the application."""
+
+from __future__ import annotations
+
+from cdcsync.edges.collisions import uncapturable
+from cdcsync.words.nouns import Finding, SourceSchema, Table, TablePlan
+
+BUILT_IN_COLLATIONS = {"BINARY", "NOCASE", "RTRIM"}
+OUR_NAMES = {"_cdcsync_log", "_cdcsync_meta", "_cdcsync_tables", "_cdcsync_last"}
+
+
+def capture_findings(plan: TablePlan) -> list[Finding]:
+    """Refuse what the triggers could miss, or the daemon could not read."""
+    findings = []
+    skip = f"[tables.{plan.name}] skip = true"
+    for what, reason in uncapturable(plan.table, plan.key):
+        message = f"{what} of {plan.name} cannot be captured: {reason}"
+        findings.append(Finding("blocking", "uncapturable", message, f"drop it, or {skip}", plan.name))
+    for part in plan.key:
+        if part.collation.upper() not in BUILT_IN_COLLATIONS:
+            message = f"the key of {plan.name} uses the collation {part.collation}, which only the application knows"
+            findings.append(Finding("blocking", "collation", message, skip, plan.name, part.name))
+    return findings
+
+
+def taken_names(schema: SourceSchema) -> list[Finding]:
+    """Name tables of the application's that SQLite cannot tell from ours: it compares names without case."""
+    names = (*(table.name for table in schema.tables), *(name for name, _ in schema.not_migrated))
+    return [
+        Finding("blocking", "our_name", f"SQLite takes {name} for one of cdcsync's own", "rename it", name)
+        for name in names
+        if name.lower() in OUR_NAMES
+    ]
+
+
+def mismatch_findings(schema: SourceSchema, plan: TablePlan) -> list[Finding]:
+    """Name foreign keys SQLite calls a mismatch: with our triggers on the parent it does so at every INSERT there."""
+    findings = []
+    tables = {table.name.lower(): table for table in schema.tables}
+    for key in plan.table.foreign_keys:
+        parent = tables.get(key.parent.lower())
+        wanted = {name.lower() for name in key.parent_columns}
+        if parent is None or wanted in _unique_sets(parent):
+            continue
+        message = (
+            f"{plan.name} refers to {parent.name} ({', '.join(key.parent_columns)}), which nothing keeps unique: with "
+            f"foreign_keys on, SQLite refuses every INSERT into {parent.name} while it has triggers that write"
+        )
+        fix = f"CREATE UNIQUE INDEX on {parent.name} ({', '.join(key.parent_columns)}), or drop the foreign key"
+        findings.append(Finding("warning", "foreign_key_mismatch", message, fix, plan.name))
+    return findings
+
+
+def _unique_sets(table: Table) -> list[set[str]]:
+    declared = [{column.name.lower() for column in table.columns if column.primary_key}]
+    indexes = (index for index in table.indexes if index.unique and not index.partial)
+    return [*declared, *({(column.name or "").lower() for column in index.columns} for index in indexes)]
+
+
+def migration_findings(plan: TablePlan) -> list[Finding]:
+    """Say which columns a migration cannot drop in one transaction with their index, while our triggers name them."""
+    own = [index for index in plan.table.indexes if index.unique and index.origin == "c"]
+    columns = sorted({column.name for index in own for column in index.columns if column.name is not None})
+    if not columns:
+        return []
+    message = (
+        f"while installed, a migration that drops a unique index of {plan.name} and then a column of it ("
+        f"{', '.join(columns)}) in the same transaction fails, and is rolled back"
+    )
+    fix = "drop the index first and the column some seconds later, with the daemon running"
+    return [Finding("info", "drop_column", message, fix, plan.name)]

@@ -1,0 +1,2 @@
+-- The entry for a row that arrived, by its NEW key.
+VALUES ($number, julianday('now'), $new_keys)

@@ -1,0 +1,2 @@
+-- The same row with values changed or added.
+SELECT $columns FROM ($row)

@@ -1,0 +1,2 @@
+-- The same for INTEGER and NUMERIC affinity: text that spells no number stays, a float that is whole becomes an integer.
+(SELECT $value WHERE typeof($value) = 'blob' OR typeof($value) = 'text' AND CAST($value AS NUMERIC) <> $value UNION ALL SELECT CAST(CASE CAST($value AS NUMERIC) WHEN CAST($value AS INTEGER) THEN CAST($value AS INTEGER) ELSE $value END AS NUMERIC) WHERE NOT (typeof($value) = 'blob' OR typeof($value) = 'text' AND CAST($value AS NUMERIC) <> $value))
