@@ -9,8 +9,9 @@ import typer
 from cdcsync.cli import show
 from cdcsync.cli.options import JsonOption, gave_up_when_unreachable, with_context
 from cdcsync.machine.context import Context
+from cdcsync.machine.mend import answer_drift, repair_different
 from cdcsync.machine.session import Session
-from cdcsync.machine.verify import VerifyReport, answer_drift, repair_different, verify
+from cdcsync.machine.verify import VerifyReport, verify
 
 PRINTED = 20
 

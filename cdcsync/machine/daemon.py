@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +19,7 @@ from cdcsync.machine.chores import Chores
 from cdcsync.machine.context import Context, Installation
 from cdcsync.machine.reconcile import forget_what_is_gone
 from cdcsync.machine.session import TAKEOVER_SECONDS, Session
+from cdcsync.machine.stopping import Stopping
 from cdcsync.machine.stream import BringUpReport, bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.words.errors import (
@@ -35,17 +34,8 @@ from cdcsync.words.errors import (
     UsageError,
 )
 
-CANCEL_SECONDS = 0.3
-"""A statement that has not ended by itself this long after SIGTERM is cancelled."""
-
-CUT_SECONDS = 0.5
-"""A connection on which even the cancellation goes unanswered is cut."""
-
 REPLACING_SECONDS = 60.0
 """How long a file may be missing or half written while somebody puts another in its place."""
-
-LEAVE_SECONDS = 0.8
-"""A server that does not answer even that is not waited for: every moment is safe to die in."""
 
 
 class SourceReplacedError(Exception):
@@ -58,21 +48,15 @@ class Daemon:
     def __init__(self, context: Context) -> None:
         """Prepare; nothing is opened before `run` or `run_once`."""
         self._context = context
-        self._stop = threading.Event()
-        self._ended = threading.Event()
+        self._stopping = Stopping()
         self._wakeup: Wakeup | None = None
-        self._session: Session | None = None
         self._chores: Chores | None = None
 
     def stop(self) -> None:
         """Ask it to end after the transaction at hand; cancel that one if it takes long, and leave if it hangs."""
-        self._stop.set()
+        self._stopping.ask()
         if self._wakeup is not None:
             self._wakeup.wake()
-        for seconds, act in ((CANCEL_SECONDS, self._cancel), (CUT_SECONDS, self._cut), (LEAVE_SECONDS, self._leave)):
-            timer = threading.Timer(seconds, act)
-            timer.daemon = True
-            timer.start()
 
     def run(self) -> None:
         """Stream until stopped or cut over; lost connections are retried for ever.
@@ -83,12 +67,12 @@ class Daemon:
         try:
             self._run()
         finally:
-            self._ended.set()
+            self._stopping.ended()
 
     def _run(self) -> None:
         backoff = Backoff()
         being_replaced = 0.0
-        while not self._stop.is_set():
+        while not self._stopping.is_asked():
             try:
                 with self._working() as session:
                     backoff.succeeded()
@@ -109,20 +93,20 @@ class Daemon:
                 if time.monotonic() > being_replaced:
                     raise
                 logger.warning("{}: it is being replaced, perhaps; trying again", error)
-                self._stop.wait(0.5)
+                self._stopping.wait(0.5)
             except Exception as error:
                 if not (isinstance(error, SourceBusyError) or passes_by_itself(error)) or self._never_reached(error):
                     raise
                 delay = backoff.failed(random.random())  # noqa: S311  jitter, no secret
                 logger.warning("{}; trying again in {:.1f} s", one_line(error), delay)
-                self._stop.wait(delay)
+                self._stopping.wait(delay)
 
     def run_once(self) -> BringUpReport:
         """Copy, catch up, copy tables without a key, and return."""
         try:
             return self._run_once()
         finally:
-            self._ended.set()
+            self._stopping.ended()
 
     def _run_once(self) -> BringUpReport:
         with self._working() as session:
@@ -142,7 +126,7 @@ class Daemon:
     def _working(self) -> Iterator[Session]:
         """Open a session that holds daemon lock and checkpoint, with wake-up and chores around it."""
         with Session(self._context) as session:
-            self._session = session
+            self._stopping.session = session
             try:
                 self._become_the_daemon(session)
                 logger.info("following {} from position {}", session.source.path, session.checkpoint.position.seq)
@@ -166,7 +150,7 @@ class Daemon:
                 self._record_stop(session, stop)
                 raise stop from error
             finally:
-                self._session = None
+                self._stopping.session = None
 
     @contextmanager
     def _surroundings(self, session: Session) -> Iterator[None]:
@@ -200,7 +184,7 @@ class Daemon:
         while not attempt():
             if seconds is not None and waited >= seconds:
                 return
-            self._stop.wait(0.2)
+            self._stopping.wait(0.2)
             waited += 0.2
             self._stay_alive()
 
@@ -238,7 +222,7 @@ class Daemon:
         logger.info("another verb took the checkpoint over: standing by")
         session.store.unlock("holder")
         # Whoever wants it asks every 50 ms; do not be faster.
-        self._stop.wait(1.0)
+        self._stopping.wait(1.0)
         self._take(session)
         if self._chores is not None:
             self._chores.took_checkpoint()
@@ -251,26 +235,10 @@ class Daemon:
             raise LostCheckpointError
 
     def _stay_alive(self) -> None:
-        if self._stop.is_set():
+        if self._stopping.is_asked():
             raise StopRequestedError
         if self._chores is not None:
             self._chores.beat()
-
-    def _cancel(self) -> None:
-        session = self._session
-        if session is not None:
-            session.target.stop_soon()
-            session.source.stop_soon()
-
-    def _cut(self) -> None:
-        session = self._session
-        if session is not None:
-            session.target.cut()
-
-    def _leave(self) -> None:
-        if not self._ended.is_set():
-            logger.warning("PostgreSQL does not answer: leaving without a goodbye")
-            os._exit(0)
 
     @staticmethod
     def _record_stop(session: Session, error: CdcsyncError) -> None:

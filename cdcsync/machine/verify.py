@@ -17,11 +17,8 @@ from cdcsync.core.keys import Key, show
 from cdcsync.edges.comparer import Comparer, RowDifference
 from cdcsync.edges.rows import RowList, stop_at_bad_row
 from cdcsync.edges.spool import Row, Spool
-from cdcsync.machine.repair import Watch, mark_for_repair
 from cdcsync.machine.session import Session
-from cdcsync.machine.stream import bring_up
-from cdcsync.machine.sync import Sync
-from cdcsync.words.errors import GaveUpError, SourceChangedError, UsageError
+from cdcsync.words.errors import GaveUpError, UsageError
 from cdcsync.words.nouns import Difference, TablePlan
 
 PAGE_ROWS = 1000
@@ -96,35 +93,6 @@ def verify(session: Session, names: list[str] | None, patience: float, tick: Tic
         session.forget_schema_version()
         session.refuse_drift()
     return report
-
-
-def repair_different(session: Session, report: VerifyReport, watch: Watch) -> None:
-    """Mend the tables a verification found different, and bring the target up to date.
-
-    Takes the checkpoint from a running daemon, which stands by meanwhile. Raises what `bring_up` raises.
-    """
-    session.take("verify")
-    try:
-        with session.target.transaction():
-            session.store.hold(session.checkpoint.position)
-            for progress in session.checkpoint.tables:
-                if progress.name in report.tables and report.tables[progress.name].differences:
-                    mark_for_repair(session, progress)
-        bring_up(session, Sync(session), watch)
-    finally:
-        session.release()
-
-
-def answer_drift(session: Session, watch: Watch) -> None:
-    """Bring the target up to date where the schema drifted or the changelog is another history; else do nothing."""
-    try:
-        session.prepare()
-    except SourceChangedError:
-        session.take("verify")
-        try:
-            bring_up(session, Sync(session), watch)
-        finally:
-            session.release()
 
 
 class _Comparison:

@@ -10,10 +10,11 @@ from psycopg import sql
 from cdcsync.machine.context import Context
 from cdcsync.machine.drain import DrainReport, drain
 from cdcsync.machine.install import InstallReport, install, uninstall
+from cdcsync.machine.mend import repair_different
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
-from cdcsync.machine.verify import VerifyReport, repair_different, verify
+from cdcsync.machine.verify import VerifyReport, verify
 from cdcsync.words.settings import Settings
 from support.postgres import ROLE
 
