@@ -9,7 +9,7 @@ SELECT c.oid::bigint, c.relkind::text, pg_has_role(c.relowner, 'USAGE'), c.relow
            CASE WHEN EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent)) THEN 'inherits' END,
            CASE WHEN c.relhasrules THEN 'has rules' END,
            CASE WHEN c.relforcerowsecurity THEN 'forces row level security' END], NULL),
-       EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgname = '_cdcsync_guard')
+       EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND g.tgname = '_cdcsync_guard' AND g.tgenabled <> 'D')
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = %(table)s;
 

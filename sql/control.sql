@@ -189,10 +189,10 @@ SELECT DISTINCT table_name FROM cdcsync.drift WHERE source_id = %(source_id)s;
 -- name: forget_table
 -- With what was still to be done to it: a table of that name would be another one.
 WITH forgotten AS (
-    DELETE FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s RETURNING name, target
+    DELETE FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s RETURNING name
 )
 DELETE FROM cdcsync.pending_ddl AS p USING forgotten AS f
-WHERE p.source_id = %(source_id)s AND p.table_name IN (f.name, f.target);
+WHERE p.source_id = %(source_id)s AND p.table_name = f.name;
 
 -- name: registered_as
 -- The source that was installed from this place into this schema.

@@ -187,7 +187,7 @@ def test_every_line_of_the_log_is_one_event_in_either_format(
     assert source.exists()
     for form in ("text", "json"):
         daemon = cli.daemon("--log-format", form)
-        wait_until(lambda: "streaming from" in daemon.err, "it streams")
+        wait_until(lambda daemon=daemon: "streaming from" in daemon.err, "it streams")
         daemon.terminate()
         lines = daemon.err.splitlines()
         assert lines

@@ -256,6 +256,25 @@ def test_a_changed_type_asks_a_person(pair: Pair) -> None:
     assert pair.target("SELECT n FROM item ORDER BY id") == [("words",), ("20",), ("30",)]
 
 
+def test_what_stood_on_a_column_that_is_made_again_comes_back(pair: Pair) -> None:
+    """DROP COLUMN takes indexes, uniqueness and checks along without a word."""
+    columns = "id INTEGER PRIMARY KEY, parent, name TEXT, n %s NOT NULL DEFAULT 1 CHECK (n > 0)"
+    steps = ("INSERT INTO item_new SELECT * FROM item", *REBUILD[2:], "CREATE UNIQUE INDEX item_n ON item (name, n)")
+    pair.write(f"CREATE TABLE item_new ({columns % 'INTEGER'})", *steps)
+    in_step(pair)
+    pair.write(f"CREATE TABLE item_new ({columns % 'REAL'})", *steps)
+    with pytest.raises(PermanentStopError, match="DROP COLUMN"):
+        pair.sync()
+    pair.execute('ALTER TABLE "public"."item" DROP COLUMN "n"')
+    in_step(pair)
+    found = pair.target(
+        "SELECT (SELECT count(*) FROM pg_indexes WHERE indexname = 'item_n'), attnotnull, atthasdef,"
+        " (SELECT count(*) FROM pg_constraint WHERE contype = 'c' AND conrelid = attrelid)"
+        " FROM pg_attribute WHERE attrelid = 'item'::regclass AND attname = 'n'"
+    )
+    assert found == [(1, True, True, 1)]
+
+
 def test_a_changed_key_is_copied_anew(pair: Pair) -> None:
     """The copy is dropped by a person, made again with the new key and filled."""
     pair.write(

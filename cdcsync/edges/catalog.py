@@ -110,8 +110,8 @@ def user_triggers(target: Target, oid: int) -> list[str]:
     return [row[0] for row in target.rows(_FILE, "user_triggers", oid=oid)]
 
 
-def attach_statement(constraint: TargetConstraint) -> TargetStatement:
-    """Return the statement that brings a detached constraint back; foreign keys are validated apart."""
+def attach_statement(constraint: TargetConstraint, table: str) -> TargetStatement:
+    """Return what brings back a constraint that was detached for a source table; foreign keys are validated apart."""
     foreign = constraint.kind == "f"
     later = " NOT VALID" if foreign and not constraint.definition.endswith("NOT VALID") else ""
     head = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} ").format(
@@ -119,7 +119,7 @@ def attach_statement(constraint: TargetConstraint) -> TargetStatement:
     )
     return TargetStatement(
         "foreign_key" if foreign else "unique",
-        constraint.table,
+        table,
         constraint.name,
         head.as_string() + constraint.definition + later,
     )

@@ -72,7 +72,7 @@ def make_room(target: Target, plan: TablePlan, found: TargetTable) -> list[Besid
     """Take off a table found in place what would be in the way of rows coming one by one; return how it comes back."""
     beside = []
     for constraint in detachable(target, plan, found):
-        beside.append(Beside(attach_statement(constraint), detached=True))
+        beside.append(Beside(attach_statement(constraint, plan.name), detached=True))
         detach(target, constraint)
     for index in detachable_indexes(target, plan, found):
         statement = TargetStatement("unique", plan.name, index.name, index.definition)

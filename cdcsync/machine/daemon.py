@@ -214,6 +214,7 @@ class Daemon:
             if self._chores is not None and self._chores.is_recheck_due():
                 forget_what_is_gone(session)
                 session.refresh()
+                session.refuse_changed_target()
             if session.source.was_replaced():
                 raise SourceReplacedError
 

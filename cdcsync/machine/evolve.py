@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from loguru import logger
@@ -14,8 +14,9 @@ from cdcsync.edges.catalog import TargetTable, find_table, has_rows, unique_keys
 from cdcsync.edges.control import RegisteredTable
 from cdcsync.edges.target import Target
 from cdcsync.machine.build import make_room
+from cdcsync.machine.fit import misfits
 from cdcsync.words.errors import PermanentStopError
-from cdcsync.words.nouns import TablePlan, TargetStatement
+from cdcsync.words.nouns import Finding, TablePlan, TargetStatement
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,17 @@ def _has_key(target: Target, plan: TablePlan, found: TargetTable) -> bool:
     return not key or key in unique_keys(target, found.oid)
 
 
+def obstacles(target: Target, schema: str, one: Following) -> list[Finding]:
+    """Return why a copy that somebody made cannot take the place of ours."""
+    if one.found is None or one.found.guarded:
+        return []
+    return [
+        found
+        for found in misfits(target, schema, one.plan, one.found)
+        if found.code not in {"target_not_empty", "no_key"}
+    ]
+
+
 def needed(target: Target, schema: str, one: Following) -> list[str]:
     """Return the statements a person has to run first, because they lose or reinterpret what the table holds."""
     if one.found is None:
@@ -107,8 +119,10 @@ def follow(target: Target, schema: str, source_id: str, one: Following) -> None:
     if one.known.created:
         _relax(target, schema, one, one.found)
     if not one.found.guarded:
+        ours = {known.name for known in control.registered_ddl(target, source_id, one.plan.name)}
         for beside in make_room(target, one.plan, one.found):
-            control.register_ddl(target, source_id, beside.statement, detached=True)
+            if beside.statement.name not in ours:
+                control.register_ddl(target, source_id, beside.statement, detached=True)
         control.guard(target, source_id, one.plan.number, schema, one.plan.target)
     for name in one.changed.removed:
         statement = alter.drop_column(schema, one.plan, name)
@@ -140,26 +154,26 @@ def _relax(target: Target, schema: str, one: Following, found: TargetTable) -> N
 
 def _follow_statements(target: Target, schema: str, source_id: str, one: Following) -> None:
     """Take away what the source has no more and write down what it has more; a check waits until the rows are there."""
-    wanted = {(str(new.phase), new.name, new.sql): new for new in _wanted(schema, one)}
-    tight = {("not_null", column.target) for column in one.plan.columns if column.not_null}
-    # A copy that somebody made has nothing of what we gave the one before.
-    guarded = one.found is not None and one.found.guarded
-    for known in control.registered_ddl(target, source_id, one.plan.name):
-        as_it_was = (known.phase, known.name, known.statement) in wanted or (known.phase, known.name) in tight
-        if as_it_was and guarded:
-            wanted.pop((known.phase, known.name, known.statement), None)
+    registered = control.registered_ddl(target, source_id, one.plan.name)
+    tightened = {known.name for known in registered if known.phase == "not_null"}
+    wanted = {(str(new.phase), new.name, new.sql): new for new in _wanted(schema, one, tightened)}
+    for known in registered:
+        # A copy that somebody made has nothing of what we gave the one before; a column that was dropped took along
+        # what stood on it.
+        if one.is_ours and wanted.pop((known.phase, known.name, known.statement), None) is not None:
             continue
         # What was not run is not there, and something of that name would be somebody else's.
-        for undone in alter.undo(schema, one.plan, known.phase, known.name) if known.done and guarded else ():
+        for undone in alter.undo(schema, one.plan, known.phase, known.name) if known.done else ():
             control.run_ddl(target, undone)
         control.forget_ddl(target, source_id, known.place)
     for new in wanted.values():
         control.register_ddl(target, source_id, new)
 
 
-def _wanted(schema: str, one: Following) -> Sequence[TargetStatement]:
-    key = {column.name for column in one.plan.key}
-    later = (*one.changed.added, *one.changed.tightened)
-    tight = [alter.tighten(schema, one.plan, c) for c in later if c.not_null and c.source not in key]
-    kept = [s for s in one.statements if s.phase != "table"]
-    return [*kept, *tight]
+def _wanted(schema: str, one: Following, tightened: Collection[str]) -> list[TargetStatement]:
+    """Return what the copy is to have beside its columns; those added later get their NOT NULL by a statement."""
+    later = {*tightened, *one.lacking, *(column.target for column in (*one.changed.added, *one.changed.tightened))}
+    key = {column.target for column in one.plan.key_plans}
+    tight = [c for c in one.plan.columns if c.not_null and c.target in later - key]
+    kept = [statement for statement in one.statements if statement.phase != "table"]
+    return [*kept, *(alter.tighten(schema, one.plan, column) for column in tight)]

@@ -121,8 +121,9 @@ def _to_capture(
 def _can_be_captured(session: Session, plan: TablePlan, plans: tuple[TablePlan, ...]) -> bool:
     if plan.name in session.left_out:
         return False
-    if is_in_between(plan.name, session.installation.numbers):
-        leave_out(session, plan.name, "it is named like a copy that a migration tool makes for a while")
+    if is_in_between(plan.name, session.installation.numbers) and plan.name not in session.settings.tables:
+        reason = "it is named like a copy that a migration tool makes for a while; a section of its own captures it"
+        leave_out(session, plan.name, reason)
         return False
     findings = new_table_findings(session.target, session.settings.target_schema, plan, plans)
     blocking = [f"{finding.message} ({finding.fix})" for finding in findings if finding.severity == "blocking"]

@@ -121,7 +121,9 @@ def _refuse_what_needs_a_person(session: Session, seen: Look, following: dict[in
     statements = []
     for one in following.values():
         statements += evolve.needed(session.target, session.settings.target_schema, one)
-        for finding in table_findings(one.plan, seen.plans) if one.drifted else ():
+        findings = table_findings(one.plan, seen.plans) if one.drifted else []
+        findings += evolve.obstacles(session.target, session.settings.target_schema, one)
+        for finding in findings:
             if finding.severity == "blocking":
                 message = f"{finding.message} ({finding.fix}); does not retry by itself"
                 raise PermanentStopError(message)
@@ -220,5 +222,6 @@ def forget_what_is_gone(session: Session) -> None:
     with session.source.reading():
         present = {name for (name,) in session.source.rows("table_names")}
     for gap in session.store.gaps():
-        if gap.kind == NOT_CAPTURED and gap.closed_at is None and gap.table not in present:
+        unwanted = gap.table not in present or session.settings.table(gap.table).skip
+        if gap.kind == NOT_CAPTURED and gap.closed_at is None and unwanted:
             session.store.close_drift(gap.number)

@@ -128,7 +128,7 @@ def _detach_unique(session: Session, plan: TablePlan) -> bool:
     with session.target.transaction():
         session.store.hold(session.checkpoint.position)
         for constraint in constraints:
-            _bring_back_later(session, plan, attach_statement(constraint))
+            _bring_back_later(session, plan, attach_statement(constraint, plan.name))
             detach(session.target, constraint)
         for index in indexes:
             _bring_back_later(session, plan, TargetStatement("unique", plan.name, index.name, index.definition))

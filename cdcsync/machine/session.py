@@ -191,6 +191,10 @@ class Session:
         self._reported.update(names)
         return []
 
+    def refuse_changed_target(self) -> None:
+        """Raise DriftError where a copy is not as we left it; nothing tells us of that."""
+        installed_plans(self.source, self.target, self.settings, self.installation)
+
     def schema_moved(self) -> bool:
         """Tell whether anything about the schema changed since the last look; cheap enough for every poll."""
         return self.source.schema_version() != self._schema_version
