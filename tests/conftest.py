@@ -22,14 +22,22 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--full`: the same tests with the sizes and counts of the acceptance bars."""
+    """Add `--full`, the same tests with the sizes and counts of the acceptance bars, and `--histories`."""
     parser.addoption("--full", action="store_true", help="large databases and many repetitions (about an hour)")
+    histories = "random histories that the capture oracle plays, half of them in each of its two files"
+    parser.addoption("--histories", type=int, default=50_000, metavar="N", help=histories)
 
 
 @pytest.fixture(scope="session")
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether large numbers are asked for."""
     return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture(scope="session")
+def histories(request: pytest.FixtureRequest) -> int:
+    """How many histories the capture oracle plays."""
+    return int(request.config.getoption("--histories"))
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ def test_a1_a_hidden_rowid_that_moves_onto_another_row_logs_the_victim(key: str)
             "REPLACE INTO t (rowid, id) VALUES (2, 4)",
             "UPDATE OR REPLACE t SET _rowid_ = oid + 1",
         )
-        assert database.rows("SELECT id FROM t") == [(4,)]
+        assert database.rows("SELECT CAST(id AS INT), rowid FROM t") == [(4, 4)]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,7 @@ EXPRESSIONS = (
     *("lower(a)", "a || b", "a = '1'", "b = 1", "a < b", "c < b", "c = a", "a IN ('1', 2)", "b BETWEEN 0 AND '2'"),
     *("CASE a WHEN '1' THEN b END", "CASE WHEN b = 1 THEN a END", "nullif(a, '1')", "max(c, '1')", "typeof(c)"),
     *("coalesce(b, c)", "c COLLATE NOCASE = b", "a IS '1'", "iif(b = 1, c, a)", "(a, b) = ('1', 1)", "x = 'A'"),
+    *("b = 'A' COLLATE NOCASE", "b || x COLLATE BINARY DESC", "lower(b) COLLATE NOCASE"),
 )
 
 
@@ -123,10 +124,10 @@ def test_a1_an_index_on_an_expression_compares_as_stored_columns_do(expression: 
             database.run(f"UPDATE OR REPLACE t SET a = {a}, b = {b}, c = {c}, x = {x} WHERE id = 1")
 
 
-OPERATORS = ("a || b", "a || '--' || b", "a ->> '$.x'", "a <= b", "a == b", "a <> b", "id << 2", "a != b", "1e3 + id")
+OPERATORS = ("a || b", "a || '--' || b", "a ->> '$.x'", "a <= b", "a == b", "a <> b", "a << 2", "a != b", "1e3 + a")
 
 
-@pytest.mark.parametrize("expression", [one for one in OPERATORS if "id" not in one])
+@pytest.mark.parametrize("expression", OPERATORS)
 def test_a1_an_index_on_an_expression_keeps_its_operators(expression: str) -> None:
     """Operators of two and three characters are one token: the trigger holds the expression as it was written."""
     with Watched(
@@ -144,7 +145,7 @@ def test_a1_an_explicit_null_that_becomes_the_default_logs_who_held_its_place(
 ) -> None:
     """It does so after the BEFORE trigger, and with the storage class the column's affinity gives it."""
     with Watched(
-        f"CREATE TABLE t (id INTEGER PRIMARY KEY, c {declared} NOT NULL DEFAULT {default}, d DEFAULT 5, g AS (c || 'x'))",
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, c {declared} NOT NULL DEFAULT {default}, d DEFAULT 5, g AS (c || 1))",
         f"CREATE UNIQUE INDEX u ON t {index}",
     ) as database:
         database.run(

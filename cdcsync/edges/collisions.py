@@ -75,7 +75,7 @@ def _hidden(arriving: Arriving, computed: list[str], read: list[str]) -> str:
     table = arriving.table
     if any(arriving.needs_rowid(text) for text in computed):
         return f"it is made from {table.rowid_key}, which SQLite may choose only after BEFORE triggers have run"
-    if computed and any(name.lower() in {"true", "false"} for name in read):
+    if any(name.lower() in {"true", "false"} for name in arriving.needed(computed)):
         return "it is made from a column whose name SQLite takes for a truth value"
     if any(table.column(name).generated for name in read):
         return "it is on a generated column whose expression could not be found in the table's text"
