@@ -128,3 +128,26 @@ def test_a_key_with_a_collation_of_the_applications_own_blocks(make_pair: Make) 
         pair.install()
     assert pair.target("SELECT to_regclass('o')") == [(None,)]
     assert pair.source("SELECT name FROM sqlite_master WHERE name LIKE '%cdcsync%'") == []
+
+
+@pytest.mark.parametrize("name", ["_CDCSYNC_LOG", "_Cdcsync_Tables"])
+def test_a_table_whose_name_sqlite_takes_for_one_of_ours_blocks(make_pair: Make, name: str) -> None:
+    """SQLite ignores case in names; the application's table stays as it is."""
+    pair = make_pair(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, v); INSERT INTO {name} VALUES (1, 'kept')")
+    with Context(pair.settings) as context:
+        assert "our_name" in {found.code for found in check(context, _tick) if found.severity == "blocking"}
+    with pytest.raises(RefusedError, match=name):
+        pair.install()
+    assert pair.source(f"SELECT v FROM {name}") == [("kept",)]
+
+
+def test_a_table_named_like_ours_but_for_its_case_is_captured_and_kept(make_pair: Make) -> None:
+    """It is the application's own: uninstall takes only what we made."""
+    tables = {"_CDCSYNC_NOTES": {"target": "notes"}}
+    pair = make_pair("CREATE TABLE _CDCSYNC_NOTES (id INTEGER PRIMARY KEY, v TEXT UNIQUE)", tables=tables)
+    pair.install()
+    pair.write("INSERT INTO _CDCSYNC_NOTES VALUES (1, 'a'), (2, 'b')", "REPLACE INTO _CDCSYNC_NOTES VALUES (3, 'a')")
+    pair.sync()
+    assert pair.target("SELECT id, v FROM notes ORDER BY id") == [(2, "b"), (3, "a")]
+    pair.uninstall()
+    assert pair.source("SELECT name FROM sqlite_master WHERE sql IS NOT NULL") == [("_CDCSYNC_NOTES",)]

@@ -67,14 +67,11 @@ def _has_key(target: Target, plan: TablePlan, found: TargetTable) -> bool:
 
 
 def obstacles(target: Target, schema: str, one: Following) -> list[Finding]:
-    """Return why a copy that somebody made cannot take the place of ours."""
+    """Return why a copy that somebody made cannot take the place of ours: rows, columns and a key can be mended."""
     if one.found is None or one.found.guarded:
         return []
-    return [
-        found
-        for found in misfits(target, schema, one.plan, one.found)
-        if found.code not in {"target_not_empty", "no_key"}
-    ]
+    mended = {"target_not_empty", "no_key", "no_column"}
+    return [found for found in misfits(target, schema, one.plan, one.found) if found.code not in mended]
 
 
 def needed(target: Target, schema: str, one: Following) -> list[str]:
