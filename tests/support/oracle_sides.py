@@ -28,8 +28,8 @@ Snapshot = list[tuple[Any, ...]]
 _HEAD = "SELECT -1, coalesce(max(seq), 0), 0 FROM _cdcsync_log"
 
 
-class EndlessError(Exception):
-    """A statement that triggers and copies of copies have made too large to wait for."""
+class HistoryEndsError(Exception):
+    """There is nothing to compare any more, or too much."""
 
 
 class RefusedSchemaError(Exception):
@@ -93,22 +93,28 @@ class Side:
     def run(self, text: str) -> tuple[object, Snapshot]:
         """Run a statement of the application's; return its outcome and what the database then holds.
 
-        Raises EndlessError where either is too much.
+        Raises HistoryEndsError where either is too much to wait for: triggers and copies of copies can grow for ever.
         """
         outcome: object
         try:
             outcome = self.connection.execute(text).fetchall()
         except sqlite3.Error as error:
             if "interrupted" in str(error):
-                raise EndlessError from None
+                raise HistoryEndsError from None
             outcome = f"{type(error).__name__}: {error}"
             if "FOREIGN KEY" in str(error):
                 # With any trigger SQLite looks at foreign keys after the insert: last_insert_rowid() has moved by then.
                 self.connection.execute("INSERT OR REPLACE INTO temp.aside VALUES (1)")
         rows = self.connection.execute(self._rows).fetchall()
         if len(rows) > MOST_ROWS:
-            raise EndlessError
+            raise HistoryEndsError
         return outcome, rows
+
+    def breaks_foreign_keys(self) -> bool:
+        """Tell whether SQLite has let a row pass that refers to none."""
+        with suppress(sqlite3.Error):
+            return bool(self.connection.execute("PRAGMA foreign_key_check").fetchall())
+        return False
 
     def entries(self, after: int) -> set[tuple[Any, ...]]:
         """Return table and key of the entries above a position."""
