@@ -80,6 +80,24 @@ CREATE TABLE IF NOT EXISTS cdcsync.drift (
     closed_at timestamptz
 );
 
+-- Rows PostgreSQL cannot hold as they are. They are not in the target, and nothing is handed over while there are any.
+-- identity: a digest, because a key may be longer than an index takes. key: as core.keys.dump writes it. rows: more
+-- than one where a key holds a NULL, which several rows of SQLite may share. seq: the position it was found at.
+CREATE TABLE IF NOT EXISTS cdcsync.quarantine (
+    source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
+    number integer NOT NULL,
+    identity text NOT NULL,
+    key text NOT NULL,
+    shown_key text NOT NULL,
+    column_name text NOT NULL,
+    value text NOT NULL,
+    reason text NOT NULL,
+    rows integer NOT NULL DEFAULT 1,
+    seq bigint NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, number, identity)
+);
+
 -- What happened, for people: errors, takeovers, the handover.
 CREATE TABLE IF NOT EXISTS cdcsync.history (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -190,6 +208,8 @@ SELECT DISTINCT table_name FROM cdcsync.drift WHERE source_id = %(source_id)s;
 -- With what was still to be done to it: a table of that name would be another one.
 WITH forgotten AS (
     DELETE FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s RETURNING name
+), released AS (
+    DELETE FROM cdcsync.quarantine WHERE source_id = %(source_id)s AND number = %(number)s
 )
 DELETE FROM cdcsync.pending_ddl AS p USING forgotten AS f
 WHERE p.source_id = %(source_id)s AND p.table_name = f.name;

@@ -37,9 +37,15 @@ SELECT $columns FROM $table AS t WHERE $after ORDER BY $order LIMIT $limit;
 -- All rows of a table that has no key.
 SELECT $columns FROM $table AS t;
 
--- name: null_key
--- Whether a row has a NULL in its key: SQLite admits that, PostgreSQL does not.
-SELECT 1 FROM $table AS t WHERE $any_null LIMIT 1;
+-- name: null_keys
+-- The keys that hold a NULL, with how many rows have each: SQLite admits that, PostgreSQL does not.
+SELECT $columns, count(*) FROM $table AS t WHERE $any_null GROUP BY $keys_and_classes;
+
+-- name: row
+SELECT $columns FROM $table AS t WHERE $condition LIMIT 1;
+
+-- name: count_where
+SELECT count(*) FROM $table AS t WHERE $condition;
 
 -- name: count
 SELECT count(*) FROM $table;

@@ -20,10 +20,19 @@ def command(
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds the drain may take.")] = 60,
     quiet_seconds: Annotated[float, typer.Option("--quiet-seconds", help="Seconds the source must stay quiet.")] = 2,
     handover: Annotated[bool, typer.Option("--handover", help="Then hand the target over.")] = False,
+    accept_quarantine: Annotated[
+        int, typer.Option("--accept-quarantine", help="Rows in quarantine the handover may leave behind.", min=0)
+    ] = 0,
     json: JsonOption = False,
 ) -> int:
     """Apply everything in a write pause you have made, and see that nothing follows."""
-    report = drain(context, timeout=timeout, quiet_seconds=quiet_seconds, handover=handover)
+    report = drain(
+        context,
+        timeout=timeout,
+        quiet_seconds=quiet_seconds,
+        handover=handover,
+        accept_quarantine=accept_quarantine,
+    )
     if json:
         show.as_json(dataclasses.asdict(report))
     else:

@@ -21,6 +21,7 @@ from cdcsync.cli import (
     lag,
     plan,
     psql,
+    quarantine,
     run,
     status,
     uninstall,
@@ -41,6 +42,7 @@ app = typer.Typer(
 for verb in (check, plan, install, run, status, lag, verify, drain, uninstall, psql, unit, demo):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 app.add_typer(config.app, name="config")
+app.add_typer(quarantine.app, name="quarantine")
 
 
 @app.callback(invoke_without_command=True)

@@ -52,18 +52,21 @@ def _once(context: Context, daemon: Daemon, *, json: bool) -> int:
     except StopRequestedError:
         show.line("stopped before it was caught up; the next run goes on from here")
         return 1
+    found = status(context)
     result = {
         "rows": report.rows,
         "copy_seconds": round(report.copy_seconds, 3),
         "catch_up_seconds": round(report.catch_up_seconds, 3),
-        "applied_seq": status(context)["applied_seq"],
-        "quarantined": 0,
+        "applied_seq": found["applied_seq"],
+        "quarantined": found["quarantined"],
     }
     if json:
         show.as_json(result)
     else:
         show.table([(name, str(value)) for name, value in result.items()])
-    return 0
+        if found["quarantined"]:
+            show.line("rows in quarantine are not in PostgreSQL: cdcsync quarantine list")
+    return 1 if found["quarantined"] else 0
 
 
 def _dry_run(context: Context, *, json: bool) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,14 @@ Tick = Callable[[str, int], None]
 def as_json(result: object) -> None:
     """Print a result as JSON; dataclasses become objects."""
     typer.echo(json.dumps(_plain(result), ensure_ascii=False, indent=2))
+
+
+def as_json_rows(name: str, rows: Iterable[object]) -> None:
+    """Print an object with one list, row by row: there may be more than memory should hold."""
+    typer.echo(f"{{{json.dumps(name)}: [", nl=False)
+    for place, row in enumerate(rows):
+        typer.echo(("," if place else "") + "\n  " + json.dumps(_plain(row), ensure_ascii=False), nl=False)
+    typer.echo("\n]}")
 
 
 def line(text: str) -> None:

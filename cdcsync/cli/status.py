@@ -67,6 +67,8 @@ def facts(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("changelog", _size(found["changelog_bytes"])),
         ("write-ahead log", _size(found["wal_bytes"])),
     ]
+    if found["quarantined"]:
+        lines.append(("quarantine", f"{found['quarantined']} rows: cdcsync quarantine list"))
     lines += [("not captured", f"table {name}, created since install") for name in found["new_tables"]]
     lines += [("warning", warning) for warning in found["warnings"]]
     lines += [("drift", drift["message"]) for drift in found["drift"]]

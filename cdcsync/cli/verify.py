@@ -8,10 +8,11 @@ import typer
 
 from cdcsync.cli import show
 from cdcsync.cli.options import JsonOption, gave_up_when_unreachable, with_context
+from cdcsync.machine.comparison import VerifyReport
 from cdcsync.machine.context import Context
 from cdcsync.machine.mend import answer_drift, repair_different
 from cdcsync.machine.session import Session
-from cdcsync.machine.verify import VerifyReport, verify
+from cdcsync.machine.verify import verify
 
 PRINTED = 20
 
@@ -52,7 +53,7 @@ def _answer(report: VerifyReport) -> dict[str, object]:
         "equal": report.equal,
         "seq": report.seq,
         "rows_compared": report.rows_compared,
-        "quarantined": 0,
+        "quarantined": report.quarantined,
         "differences": report.shown,
         "tables": [
             {
@@ -60,6 +61,7 @@ def _answer(report: VerifyReport) -> dict[str, object]:
                 "rows_source": result.rows_source,
                 "rows_target": result.rows_target,
                 "differences": result.differences,
+                "quarantined": result.quarantined,
                 "skipped": result.skipped,
             }
             for name, result in report.tables.items()
@@ -74,7 +76,8 @@ def _print(report: VerifyReport) -> None:
             lines.append((name, f"not compared: {result.skipped}; cdcsync drain copies it"))
         else:
             rows = f"{result.rows_source} rows in the source, {result.rows_target} in the target"
-            lines.append((name, f"{rows}, {result.differences} different"))
+            aside = f", {result.quarantined} in quarantine" if result.quarantined else ""
+            lines.append((name, f"{rows}, {result.differences} different{aside}"))
     show.table(lines)
     for difference in report.shown[:PRINTED]:
         where = f"{difference.table}, key {difference.key}"

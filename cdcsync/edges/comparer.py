@@ -83,11 +83,15 @@ class Comparer:
         self._target.execute(_FILE, "forget_keys", self._names)
         self._target.execute(_FILE, "keys", self._names)
 
+    def stage(self, rows: list[Row]) -> None:
+        """Only stage rows: PostgreSQL may refuse some even there."""
+        self._fill(self._names, self._codecs, [rows])
+
     def compare(self, rows: list[Row], *, see: bool) -> list[RowDifference]:
         """Return where the target differs from rows of the source; `see` remembers their keys for `extra`."""
         if not rows:
             return []
-        self._fill(self._names, self._codecs, [rows])
+        self.stage(rows)
         if see:
             self._target.execute(_FILE, "see", self._names)
         return [self._difference(*row) for row in self._target.rows(_FILE, "different", self._names)]
@@ -116,7 +120,7 @@ class Comparer:
 
         Raises psycopg.errors.UniqueViolation where a row that is still to be mended holds a unique value.
         """
-        self._fill(self._names, self._codecs, [rows])
+        self.stage(rows)
         self._target.execute(_FILE, "see", self._names)
         return self._target.execute(_FILE, "mend", self._names).rowcount
 

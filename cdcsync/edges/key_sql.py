@@ -7,7 +7,7 @@ from typing import Any
 from cdcsync.core.keys import Key, Part
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.statements import sqlite_statement
-from cdcsync.words.nouns import KeyColumn
+from cdcsync.words.nouns import KeyColumn, TablePlan
 
 
 def logged_keys(key: tuple[KeyColumn, ...]) -> str:
@@ -34,26 +34,55 @@ def is_same_key(key: tuple[KeyColumn, ...]) -> str:
     return " AND ".join(terms)
 
 
-def is_after(key: tuple[KeyColumn, ...], after: Key | None, *, as_row: bool) -> tuple[str, list[Any]]:
+def is_after(plan: TablePlan, after: Key | None, *, as_row: bool) -> tuple[str, list[Any]]:
     """Return the condition for rows above a key, with values that keep their storage class and collation.
 
-    `as_row`: the columns' own collations are the key's, so that SQLite can seek by row value.
+    Rows whose key holds a NULL have no place in key order and are left out. `as_row`: the columns' own collations are
+    the key's, so that SQLite can seek by row value.
     """
+    null = holds_null(plan)
+    has_key = [] if null is None else [f"NOT ({null})"]
     if after is None:
-        return "1", []
+        return " AND ".join(has_key) or "1", []
     marks = [bound(part) for part in after]
     values = [value for _, value in after]
-    if as_row and len(key) > 1:
-        columns = ", ".join(f"t.{sqlite_name(column.name)}" for column in key)
-        return f"({columns}) > ({', '.join(marks)})", values
-    names = [collated(column) for column in key]
+    if as_row and len(after) > 1:
+        columns = ", ".join(f"t.{sqlite_name(column.name)}" for column in plan.key)
+        return " AND ".join([f"({columns}) > ({', '.join(marks)})", *has_key]), values
+    names = [collated(column) for column in plan.key]
     alternatives, parameters = [], []
     for place, name in enumerate(names):
         equal = [f"{names[n]} = {marks[n]}" for n in range(place)]
         alternatives.append(" AND ".join([*equal, f"{name} > {marks[place]}"]))
         parameters.extend(values[: place + 1])
     # The first term alone can use the index; it is implied by the rest.
-    return f"{names[0]} >= {marks[0]} AND ({' OR '.join(alternatives)})", [values[0], *parameters]
+    terms = [f"{names[0]} >= {marks[0]}", f"({' OR '.join(alternatives)})", *has_key]
+    return " AND ".join(terms), [values[0], *parameters]
+
+
+def holds_null(plan: TablePlan) -> str | None:
+    """Return the condition that the key of row `t` holds a NULL, which SQLite admits; None where none can."""
+    table = plan.table
+    names = [
+        column.name
+        for column in plan.key
+        if not (table.without_rowid or column.name == table.rowid_key or table.column(column.name).not_null)
+    ]
+    return " OR ".join(f"t.{sqlite_name(name)} IS NULL" for name in names) or None
+
+
+def is_exactly(key: tuple[KeyColumn, ...], values: Key) -> tuple[str, list[Any]]:
+    """Return the condition that row `t` has these very key values, NULL included, by byte and storage class."""
+    terms: list[str] = []
+    parameters: list[Any] = []
+    for column, part in zip(key, values, strict=True):
+        name = f"t.{sqlite_name(column.name)}"
+        if part[0] == "null":
+            terms.append(f"{name} IS NULL")
+        else:
+            terms.append(f"{name} = {bound(part)} COLLATE BINARY AND typeof({name}) = ?")
+            parameters += [part[1], part[0]]
+    return " AND ".join(terms), parameters
 
 
 def bound(part: Part) -> str:

@@ -130,6 +130,8 @@ class Target:
             yield
         except psycopg.Error:
             self.control("ROLLBACK TO SAVEPOINT cdcsync")
+            # Rolling back keeps the savepoint: one around this one has the same name.
+            self.control("RELEASE SAVEPOINT cdcsync")
             raise
         self.control("RELEASE SAVEPOINT cdcsync")
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from cdcsync.core.codecs import has_rule
 from cdcsync.edges import control
 from cdcsync.edges.catalog import find_table
+from cdcsync.edges.key_reader import KeyReader
 from cdcsync.edges.pages import all_rows
 from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
@@ -98,22 +100,20 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
                 "by run --once and by drain"
             )
             findings.append(Finding("info", "no_key", message, "give it a primary key", plan.name))
-        for column in plan.key:
-            condition = _null_keys(source, plan, column.name)
-            if condition is not None:
-                findings.append(condition)
+        findings += _null_keys(source, plan)
     return findings
 
 
-def _null_keys(source: Source, plan: TablePlan, column: str) -> Finding | None:
-    try:
-        with source.reading() as connection:
-            RowReader(plan).refuse_null_keys(connection)
-    except BadValueError as error:
-        if error.column == column:
-            fix = f"delete these rows or fill {column} in"
-            return Finding("warning", "null_key", str(error), fix, plan.name, column)
-    return None
+def _null_keys(source: Source, plan: TablePlan) -> list[Finding]:
+    keys = KeyReader(plan)
+    with source.reading() as connection:
+        entries = [keys.null_rows(key, rows) for key, rows in islice(keys.with_null(connection), 1000)]
+    if not entries:
+        return []
+    message = f"{sum(entry.rows for entry in entries)} rows of {plan.name} have a key that is NULL"
+    fix = f"delete these rows or fill {entries[0].column} in"
+    shown = tuple(entry.shown_key for entry in entries[:SAMPLE_KEYS])
+    return [Finding("warning", "null_key", message, fix, plan.name, entries[0].column, sample_keys=shown)]
 
 
 def _server_findings(target: Target, schema: str) -> list[Finding]:

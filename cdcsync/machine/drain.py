@@ -38,7 +38,9 @@ class _NotQuietError(Exception):
     """The source was written to after the drain."""
 
 
-def drain(context: Context, *, timeout: float, quiet_seconds: float, handover: bool) -> DrainReport:
+def drain(
+    context: Context, *, timeout: float, quiet_seconds: float, handover: bool, accept_quarantine: int = 0
+) -> DrainReport:
     """Drain to the head, watch the source for `quiet_seconds`, and hand over if asked to.
 
     Works beside a running daemon, which stands by meanwhile, and without one. Raises what `Session` raises.
@@ -64,6 +66,7 @@ def drain(context: Context, *, timeout: float, quiet_seconds: float, handover: b
             report.quiet = True
             if handover:
                 _refuse_open_drift(session)
+                refuse_quarantine(session, accept_quarantine)
                 left = _left_behind(session)
                 report.handover = hand_over(session, lambda: _decide(session))
                 report.handover.remarks += left
@@ -98,6 +101,18 @@ def _refuse_open_drift(session: Session) -> None:
         f"table {gap.table}: {gap.kind}; {gap.answer}" for gap in session.store.gaps() if not gap.closed_at
     ]:
         message = f"nothing is handed over while the schemas differ: {'; '.join(unsettled)}"
+        raise RefusedError(message)
+
+
+def refuse_quarantine(session: Session, accepted: int) -> None:
+    """Raise RefusedError where more rows are in quarantine than are accepted: they would not be in PostgreSQL."""
+    session.know_quarantine()
+    aside = sum(session.quarantined.values())
+    if aside > accepted:
+        message = (
+            f"{aside} rows are in quarantine and would be missing: see cdcsync quarantine list, mend them, or go on "
+            f"without them by --accept-quarantine {aside}"
+        )
         raise RefusedError(message)
 
 

@@ -12,8 +12,8 @@ from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
-from cdcsync.machine.bad_rows import explain, refused
 from cdcsync.machine.context import Context, proposed_plans
+from cdcsync.machine.refusals import explain, refused
 from cdcsync.words.errors import BadValueError
 from cdcsync.words.nouns import TablePlan
 

@@ -5,6 +5,7 @@ First start, retry after an error and restart are the same path: a new session a
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from contextlib import ExitStack
 from typing import Self
@@ -14,13 +15,14 @@ from loguru import logger
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.quarantine import Quarantine
 from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
 from cdcsync.machine.context import Context, Installation, installed_plans, is_history_of, uncaptured_tables
 from cdcsync.words.errors import DriftError, IdentityError, NotInstalledError, RefusedError
-from cdcsync.words.nouns import Checkpoint, Position, TablePlan
+from cdcsync.words.nouns import Checkpoint, Position, QuarantinedRow, TablePlan
 
 NOT_CAPTURED = "not captured"
 """The kind of drift that is a new table which cannot be captured."""
@@ -44,6 +46,8 @@ class Session:
         self.plans: dict[int, TablePlan] = {}
         self.readers: dict[int, RowReader] = {}
         self.writers: dict[int, TableWriter] = {}
+        self.quarantined: dict[int, int] = {}
+        """Rows set aside, by table number, as of the last commit that set some aside or let some go."""
         self.left_out: set[str] = set()
         """New tables that cannot be captured, and need not be looked at again."""
         self._reported: set[str] = set()
@@ -59,6 +63,7 @@ class Session:
             message = "the target knows nothing of this source: run cdcsync install"
             raise NotInstalledError(message)
         self.store = CheckpointStore(self.target, self.installation.source_id)
+        self.quarantine = Quarantine(self.target, self.installation.source_id)
         self.checkpoint: Checkpoint = self.store.read()
 
     def prepare(self) -> None:
@@ -69,6 +74,7 @@ class Session:
         """
         self.installation = Installation(self.source)
         self.checkpoint = self.store.read()
+        self.know_quarantine()
         self.left_out = {gap.table for gap in self.store.gaps() if gap.kind == NOT_CAPTURED and not gap.closed_at}
         self.forget_schema_version()
         plans: tuple[TablePlan, ...] = ()
@@ -109,6 +115,15 @@ class Session:
     def count_source(self, number: int) -> int:
         """Count the rows of a source table, inside a read transaction."""
         return int(self.source.ask("count", table=sqlite_name(self.plans[number].name)))
+
+    def null_key_rows(self, connection: sqlite3.Connection, number: int) -> list[QuarantinedRow]:
+        """Return what has to be set aside of a table because its key holds a NULL, inside a read transaction."""
+        keys = self.readers[number].keys
+        return [keys.null_rows(key, rows) for key, rows in keys.with_null(connection)]
+
+    def know_quarantine(self) -> None:
+        """Look at how many rows are set aside now."""
+        self.quarantined = self.quarantine.counts()
 
     def take(self, role: str) -> None:
         """Take the checkpoint over from a daemon, which then stands by, or from nobody; read it.

@@ -11,24 +11,30 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
 from cdcsync.core import keys
 from cdcsync.core.keys import Key
-from cdcsync.edges.pages import pages
-from cdcsync.edges.rows import stop_at_bad_row
+from cdcsync.edges.pages import Page, pages
 from cdcsync.edges.spool import Row, Spool
-from cdcsync.machine.bad_rows import REFUSALS, explain, refused
+from cdcsync.edges.target import one_line
 from cdcsync.machine.completion import complete_target
+from cdcsync.machine.refusals import REFUSALS, entry, explain, explain_all, keyless_entry, refused, tell
 from cdcsync.machine.session import Session
-from cdcsync.words.errors import PermanentStopError
-from cdcsync.words.nouns import TablePlan, TableProgress
+from cdcsync.words.errors import BadValueError, PermanentStopError
+from cdcsync.words.nouns import QuarantinedRow, TablePlan, TableProgress
 
 PAGE_ROWS = 600
 """Rows of one read transaction: a millisecond or two, and about what a socket's buffer takes, so that PostgreSQL works
 on one page while the next is read."""
+
+SECTION_ROWS = 30 * PAGE_ROWS
+"""Rows of one COPY with its savepoint: what has to be done again for a row that PostgreSQL refuses."""
+
+LOOKED_THROUGH = 10 * PAGE_ROWS
+"""Keys that are read again to find those of refused rows on one page, to which others may have come meanwhile."""
 
 Watch = Callable[[], None]
 
@@ -41,10 +47,24 @@ class CopyReport:
     seconds: float = 0.0
 
 
+@dataclass(slots=True)
+class _Section:
+    """What one COPY took: rows that arrived, rows that did not, and the key of the last of either."""
+
+    last: Key | None
+    rows: int = 0
+    refused: list[QuarantinedRow] = field(default_factory=list)
+    ended: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        return self.rows + len(self.refused) >= SECTION_ROWS
+
+
 def copy_all(session: Session, watch: Watch) -> CopyReport:
     """Copy every table that is not copied yet; `watch` is called at each page and may stop by raising.
 
-    Raises BadValueError at a row PostgreSQL cannot hold, LostCheckpointError if the checkpoint is taken.
+    Rows PostgreSQL cannot hold go to quarantine. Raises LostCheckpointError if the checkpoint is taken.
     """
     report = CopyReport()
     began = time.perf_counter()
@@ -80,40 +100,52 @@ def copy_whole(session: Session, progress: TableProgress) -> int:
 
     Its start position is the head of the very read, so that later markers make it stale again.
     """
-    plan, writer = session.plans[progress.number], session.writers[progress.number]
+    plan, reader = session.plans[progress.number], session.readers[progress.number]
+    bad: list[BadValueError] = []
     with Spool() as spool:
         with session.source.reading() as connection:
             head = int(session.source.ask("head"))
-            session.readers[plan.number].whole(connection, spool, stop_at_bad_row)
+            reader.whole(connection, spool, bad.append)
         with session.target.transaction():
             session.store.hold(session.checkpoint.position)
-            writer.empty(session.target)
-            try:
-                writer.copy(session.target, spool.chunks())
-            except REFUSALS as error:
-                message = f"table {plan.name} has no key, and PostgreSQL refused a row: {' '.join(str(error).split())}"
-                raise PermanentStopError(message) from error
-            done = replace(progress, state="joined", start_seq=head, rows_copied=spool.count, rows_total=spool.count)
+            session.writers[plan.number].empty(session.target)
+            refused_there = _copy_spool(session, plan, spool)
+            copied = spool.count - len(refused_there)
+            entries = [keyless_entry(place, error) for place, error in enumerate([*bad, *refused_there])]
+            session.quarantine.put(plan.number, entries, head)
+            session.quarantine.release_others(plan.number, head)
+            total = copied + len(entries)
+            done = replace(progress, state="joined", start_seq=head, rows_copied=copied, rows_total=total)
             session.store.save(done)
             session.store.close_drift(plan.number)
+        session.know_quarantine()
+        tell(plan.name, entries)
         remember(session, done)
-        return spool.count
+        return copied
+
+
+def _copy_spool(session: Session, plan: TablePlan, spool: Spool) -> list[BadValueError]:
+    """Copy spooled rows, inside a transaction; return those PostgreSQL refuses."""
+    reader, writer = session.readers[plan.number], session.writers[plan.number]
+    try:
+        with session.target.savepoint():
+            writer.copy(session.target, spool.chunks())
+    except REFUSALS:
+        return [
+            explain(reader, row, error)
+            for rows in spool.chunks()
+            for row, error in refused(session.target, rows, lambda part: writer.copy(session.target, [part]))
+        ]
+    return []
 
 
 def _copy_table(session: Session, progress: TableProgress, watch: Watch) -> int:
     plan = session.plans[progress.number]
     progress = _begin(session, progress)
     copied = progress.rows_copied
-    remaining = _pages_from(session, progress)
     while progress.state == "copying":
-        progress = _copy_until_commit(session, plan, progress, remaining, watch)
+        progress = _copy_until_commit(session, plan, progress, watch)
     return progress.rows_copied - copied
-
-
-def _pages_from(session: Session, progress: TableProgress) -> Iterator[tuple[list[Row], Key]]:
-    """Yield the pages that are not copied yet."""
-    after = None if progress.cursor is None else keys.load(progress.cursor)
-    return pages(session.source, session.readers[progress.number], PAGE_ROWS, stop_at_bad_row, after)
 
 
 def _begin(session: Session, progress: TableProgress) -> TableProgress:
@@ -122,63 +154,94 @@ def _begin(session: Session, progress: TableProgress) -> TableProgress:
         return progress
     with session.source.reading() as connection:
         session.refuse_drift()
-        session.readers[progress.number].refuse_null_keys(connection)
         head, total = int(session.source.ask("head")), session.count_source(progress.number)
+        null_keys = session.null_key_rows(connection, progress.number)
     with session.target.transaction():
         session.store.hold(session.checkpoint.position)
         session.store.set_state("copying")
         begun = replace(progress, state="copying", start_seq=head, rows_total=total)
         session.store.save(begun)
+        session.quarantine.put(progress.number, null_keys, head)
+        session.quarantine.release_others(progress.number, head)
+    tell(progress.name, null_keys)
     session.checkpoint = replace(session.checkpoint, state="copying")
     return remember(session, begun)
 
 
-def _copy_until_commit(
-    session: Session,
-    plan: TablePlan,
-    progress: TableProgress,
-    remaining: Iterator[tuple[list[Row], Key]],
-    watch: Watch,
-) -> TableProgress:
+def _copy_until_commit(session: Session, plan: TablePlan, progress: TableProgress, watch: Watch) -> TableProgress:
     """Copy pages up to `copy_commit_rows` and commit them together with the cursor."""
-    copied, last = 0, None
-
-    def chunks() -> Iterator[list[Row]]:
-        nonlocal copied, last
-        for rows, key in remaining:
-            watch()
-            copied, last = copied + len(rows), key
-            yield rows
-            if copied >= session.settings.copy_commit_rows:
-                return
-
-    try:
-        with session.target.transaction():
-            session.store.hold(session.checkpoint.position)
-            session.writers[plan.number].copy(session.target, chunks())
-            progress = replace(
-                progress,
-                state="copying" if copied >= session.settings.copy_commit_rows else "copied",
-                cursor=progress.cursor if last is None else keys.dump(last),
-                rows_copied=progress.rows_copied + copied,
-            )
-            session.store.save(progress)
-    except REFUSALS as error:
-        raise _explained(session, plan, progress, error) from error
+    taken, copied, ended = 0, 0, False
+    last = None if progress.cursor is None else keys.load(progress.cursor)
+    with session.target.transaction():
+        session.store.hold(session.checkpoint.position)
+        while not ended and taken < session.settings.copy_commit_rows:
+            section = _copy_section(session, plan, last, watch)
+            session.quarantine.put(plan.number, section.refused, progress.start_seq)
+            tell(plan.name, section.refused)
+            last, ended = section.last, section.ended
+            copied, taken = copied + section.rows, taken + section.rows + len(section.refused)
+        progress = replace(
+            progress,
+            state="copied" if ended else "copying",
+            cursor=None if last is None else keys.dump(last),
+            rows_copied=progress.rows_copied + copied,
+        )
+        session.store.save(progress)
+    session.know_quarantine()
     return remember(session, progress)
 
 
-def _explained(session: Session, plan: TablePlan, progress: TableProgress, error: psycopg.Error) -> Exception:
-    """Copy again from the last commit, page by page in savepoints, until the refused row shows itself."""
-    writer = session.writers[plan.number]
-    session.target.control("BEGIN")
+def _copy_section(session: Session, plan: TablePlan, after: Key | None, watch: Watch) -> _Section:
     try:
-        for rows, _ in _pages_from(session, progress):
-            for row, reason in refused(session.target, rows, lambda part: writer.copy(session.target, [part])):
-                return explain(session.readers[plan.number], row, reason)
-    finally:
-        session.target.control("ROLLBACK")
-    return PermanentStopError(f"table {plan.name}: PostgreSQL refused the copy: {' '.join(str(error).split())}")
+        with session.target.savepoint():
+            return _copy_pages(session, plan, after, watch)
+    except psycopg.errors.UniqueViolation as error:
+        # Keys are new, and no two of them become one: somebody else wrote to the table.
+        message = f"table {plan.name}: PostgreSQL refused the copy: {one_line(error)}; does not retry by itself"
+        raise PermanentStopError(message) from error
+    except REFUSALS:
+        return _copy_page_by_page(session, plan, after, watch)
+
+
+def _copy_pages(session: Session, plan: TablePlan, after: Key | None, watch: Watch) -> _Section:
+    """Stream pages into one COPY."""
+    section = _Section(after)
+
+    def chunks() -> Iterator[list[Row]]:
+        for page in _pages(session, plan, section, watch):
+            section.rows += len(page.rows)
+            yield page.rows
+
+    session.writers[plan.number].copy(session.target, chunks())
+    return section
+
+
+def _copy_page_by_page(session: Session, plan: TablePlan, after: Key | None, watch: Watch) -> _Section:
+    """The same again, each page in a savepoint of its own; the rows PostgreSQL refuses are found by halves."""
+    section, reader, writer = _Section(after), session.readers[plan.number], session.writers[plan.number]
+    before = after
+    for page in _pages(session, plan, section, watch):
+        bad = list(refused(session.target, page.rows, lambda part: writer.copy(session.target, [part])))
+        section.rows += len(page.rows) - len(bad)
+        if bad:
+            with session.source.reading() as connection:
+                candidates = reader.keys.after(connection, before, LOOKED_THROUGH)
+                section.refused += explain_all(reader, bad, candidates)
+        before = page.last
+    return section
+
+
+def _pages(session: Session, plan: TablePlan, section: _Section, watch: Watch) -> Iterator[Page]:
+    """Yield the pages of a section, and note what they say beside their rows."""
+    reader = session.readers[plan.number]
+    for page in pages(session.source, reader, PAGE_ROWS, section.last):
+        watch()
+        section.last = page.last
+        section.refused += [entry(reader, error) for error in page.refused]
+        yield page
+        if section.is_full:
+            return
+    section.ended = True
 
 
 def remember(session: Session, progress: TableProgress) -> TableProgress:

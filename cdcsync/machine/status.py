@@ -9,6 +9,7 @@ import psycopg
 
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.quarantine import Quarantine
 from cdcsync.edges.source import MIB, Source
 from cdcsync.edges.target import Target, one_line
 from cdcsync.machine.context import Context, Installation, is_history_of, uncaptured_tables
@@ -63,7 +64,7 @@ def _status(context: Context, source: Source, installation: Installation, target
         "estimated_drain_seconds": estimated_drain(lag.changes, store.rate),
         "estimated_pause_seconds": None,
         "daemon": _daemon(store),
-        "quarantined": 0,
+        "quarantined": sum(Quarantine(target, installation.source_id).counts().values()),
         "drift": _drift(source, installation, checkpoint, gaps),
         "gaps": [_gap(gap) for gap in gaps if gap.since is not None],
         "new_tables": _new_tables(context, source, checkpoint),

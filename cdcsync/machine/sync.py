@@ -6,67 +6,25 @@ position --read--> batch (keys in (position, high] and their current rows) --app
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import psycopg
 
-from cdcsync.edges.rows import stop_at_bad_row
-from cdcsync.edges.spool import Row, Spool
-from cdcsync.edges.target import Target
-from cdcsync.edges.writer import TableWriter
-from cdcsync.machine.bad_rows import REFUSALS, first_bad_row
-from cdcsync.machine.context import anchor_at
+from cdcsync.machine import writing
+from cdcsync.machine.batch import Batch, read_batch
+from cdcsync.machine.refusals import REFUSALS
 from cdcsync.machine.session import Session
+from cdcsync.machine.writing import Write
 from cdcsync.words.errors import PermanentStopError
-from cdcsync.words.nouns import Checkpoint, Position, State, TableProgress
+from cdcsync.words.nouns import Checkpoint, State, TableProgress
 
 FEW_ROWS = 100
 """Batches up to this many rows go row by row in one pipeline, which costs one round trip; larger ones are staged."""
 
-Write = Callable[[TableWriter, Target, Iterable[list[Row]]], None]
-"""How the rows of a batch reach their table: TableWriter.upsert_many or replace_many."""
-
 SHORT_READ_KEYS = 1000
 """Most changelog entries of one read in rollback-journal mode."""
-
-
-@dataclass(slots=True)
-class TableBatch:
-    """The changes of one table: current rows of changed keys, and keys that have no row any more."""
-
-    number: int
-    rows: Spool
-    gone: Spool
-
-    @property
-    def count(self) -> int:
-        """How many keys are in it."""
-        return self.rows.count + self.gone.count
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one read found. `complete`: it reached the head, so the target will equal a state of the source."""
-
-    before: Position
-    after: Position
-    complete: bool
-    tables: list[TableBatch] = field(default_factory=list)
-    stale: list[TableProgress] = field(default_factory=list)
-    joining: dict[int, int] = field(default_factory=dict)
-    """Table number -> rows in the source at this very state, for tables that join the stream with this batch."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to do, not even to move the position."""
-        return self.after.seq == self.before.seq and not self.joining
-
-    @property
-    def count(self) -> int:
-        """How many keys are in it."""
-        return sum(table.count for table in self.tables)
 
 
 class Sync:
@@ -84,33 +42,31 @@ class Sync:
     def cycle(self) -> Batch:
         """Read what is new and apply it; return the batch (emptied). An empty one means: up to date.
 
-        Raises LostCheckpointError, DriftError, IdentityError, BadValueError, psycopg.Error, SourceBusyError.
+        Rows PostgreSQL cannot hold go to quarantine. Raises LostCheckpointError, DriftError, IdentityError,
+        psycopg.Error, SourceBusyError.
         """
         began = time.perf_counter()
         with ExitStack() as spools:
             batch = self._read(spools)
             if batch.is_empty:
                 return batch
-            checkpoint = self._apply_or_replace(batch, spools, began)
-        self._session.checkpoint = checkpoint
+            self.apply(batch, spools, began)
         self._limit = min(self._limit * 2, self._most)
         return batch
 
-    def _apply_or_replace(self, batch: Batch, spools: ExitStack, began: float) -> Checkpoint:
-        """Apply a batch; where two rows swapped a unique value, delete its keys before inserting them."""
-        for how in (TableWriter.upsert_many, TableWriter.replace_many):
-            try:
-                return self._apply(batch, began, how)
-            except psycopg.errors.UniqueViolation:
-                continue
-        # The batch ends between the two. Read up to the head: the target then equals one state of the source, which
-        # has no conflict.
-        with self._session.source.reading():
-            whole = read_batch(self._session, spools, None)
+    def apply(self, batch: Batch, spools: ExitStack, began: float) -> None:
+        """Apply a batch, whatever it takes."""
         try:
-            return self._apply(whole, began, TableWriter.replace_many)
-        except psycopg.errors.UniqueViolation as error:
-            raise self._explained(whole, error) from error
+            checkpoint = self._apply_somehow(batch, began)
+        except psycopg.errors.UniqueViolation:
+            # The batch ends between two rows that swap a unique value. Read up to the head: the target then equals one
+            # state of the source, which has no conflict.
+            with self._session.source.reading():
+                batch = read_batch(self._session, spools, None)
+            checkpoint = self._apply_somehow(batch, began)
+        self._session.checkpoint = checkpoint
+        if any(table.concerns_quarantine for table in batch.tables):
+            self._session.know_quarantine()
 
     def _read(self, spools: ExitStack) -> Batch:
         """Read a batch, a smaller one where the WAL grows too far under the read."""
@@ -120,7 +76,20 @@ class Sync:
         )
         return batch
 
-    def _apply(self, batch: Batch, began: float, how: Write) -> Checkpoint:
+    def _apply_somehow(self, batch: Batch, began: float) -> Checkpoint:
+        """Apply a batch in the fastest way that works. Raises UniqueViolation for one that ends too early."""
+        for write in (writing.upsert, writing.replace):
+            try:
+                return self._apply(batch, began, write)
+            except psycopg.errors.UniqueViolation:
+                continue
+            except REFUSALS:
+                break
+        checkpoint = self._apply(batch, began, writing.set_aside)
+        self._session.know_quarantine()
+        return checkpoint
+
+    def _apply(self, batch: Batch, began: float, write: Write) -> Checkpoint:
         session = self._session
         progress = _progress_after(session.checkpoint.tables, batch)
         joined = all(table.state in {"joined", "stale", "dropped"} for table in progress)
@@ -131,24 +100,19 @@ class Sync:
                 batch.before, batch.after, state, consistent=state == "streaming", rate=self._rate(batch, began)
             )
 
-        try:
-            if batch.count <= FEW_ROWS and not batch.joining and how is TableWriter.upsert_many:
-                self._in_one_round_trip(batch, advance)
-            else:
-                with session.target.transaction():
-                    advance()
-                    for table in batch.tables:
-                        _write(session, table, how)
-                    session.target.execute("apply.sql", "constraints_now")
-                    _compare_counts(session, batch)
-                    for changed in set(progress) - set(session.checkpoint.tables):
-                        session.store.save(changed)
-                        if changed.number in batch.joining:
-                            session.store.close_drift(changed.number)
-        except psycopg.errors.UniqueViolation:
-            raise
-        except REFUSALS as error:
-            raise self._explained(batch, error) from error
+        if batch.count <= FEW_ROWS and not batch.joining and write is writing.upsert:
+            self._in_one_round_trip(batch, advance)
+        else:
+            with session.target.transaction():
+                advance()
+                for table in batch.tables:
+                    writing.settle(session, batch, table, write(session, batch, table))
+                session.target.execute("apply.sql", "constraints_now")
+                _compare_counts(session, batch)
+                for changed in set(progress) - set(session.checkpoint.tables):
+                    session.store.save(changed)
+                    if changed.number in batch.joining:
+                        session.store.close_drift(changed.number)
         return replace(
             session.checkpoint,
             position=batch.after,
@@ -167,6 +131,8 @@ class Sync:
                     writer.delete_few(session.target, keys)
                 for rows in table.rows.chunks():
                     writer.upsert_few(session.target, rows)
+                if table.concerns_quarantine:
+                    writing.settle(session, batch, table, [])
             session.target.execute("apply.sql", "constraints_now")
             for changed in batch.stale:
                 session.store.save(changed)
@@ -179,61 +145,6 @@ class Sync:
         rate = entries / max(time.perf_counter() - began, 1e-6)
         self.entries_per_second = 0.7 * (self.entries_per_second or rate) + 0.3 * rate
         return self.entries_per_second
-
-    def _explained(self, batch: Batch, error: psycopg.Error) -> Exception:
-        """Find the row PostgreSQL refused, by trying: its own message names no key."""
-        for table in batch.tables:
-            reader, writer = self._session.readers[table.number], self._session.writers[table.number]
-            found = first_bad_row(self._session.target, reader, writer, table.rows.chunks())
-            if found is not None:
-                return found
-        return PermanentStopError(f"PostgreSQL refused a batch: {' '.join(str(error).split())}")
-
-
-def read_batch(session: Session, spools: ExitStack, limit: int | None) -> Batch:
-    """Read the changes after the checkpoint, at most `limit` entries, inside a read transaction, into spools."""
-    before = session.checkpoint.position
-    session.refuse_drift()
-    session.refuse_other_history(before)
-    head = int(session.source.ask("head"))
-    high = head if limit is None else min(head, before.seq + limit)
-    complete = high == head
-    batch = Batch(before, before, complete)
-    if high != before.seq:
-        batch.after = Position(before.epoch, high, anchor_at(session.source, high))
-    changed = dict(session.source.rows("tables_changed", before.seq, high))
-    for progress in session.checkpoint.tables:
-        news = changed.get(progress.number, 0) > progress.start_seq
-        if news and progress.state in {"copied", "joined", "stale"}:
-            _read_table(session, spools, batch, progress)
-        if progress.state == "copied" and complete and session.plans[progress.number].key:
-            batch.joining[progress.number] = session.count_source(progress.number)
-    return batch
-
-
-def _read_table(session: Session, spools: ExitStack, batch: Batch, progress: TableProgress) -> None:
-    high = batch.after.seq
-    if not session.plans[progress.number].key:
-        if progress.state != "stale":
-            batch.stale.append(replace(progress, state="stale"))
-        return
-    # The copy of this table began later than the stream: what came before is in it already.
-    low = max(batch.before.seq, progress.start_seq)
-    connection, reader = session.source.connection, session.readers[progress.number]
-    table = TableBatch(progress.number, spools.enter_context(Spool()), spools.enter_context(Spool()))
-    reader.present(connection, low, high, table.rows, stop_at_bad_row)
-    for keys in reader.gone(connection, low, high):
-        table.gone.add(keys)
-    if table.count:
-        batch.tables.append(table)
-
-
-def _write(session: Session, table: TableBatch, how: Write) -> None:
-    writer, target = session.writers[table.number], session.target
-    if table.gone.count:
-        writer.delete_many(target, table.gone.chunks())
-    if table.rows.count:
-        how(writer, target, table.rows.chunks())
 
 
 def _progress_after(tables: tuple[TableProgress, ...], batch: Batch) -> tuple[TableProgress, ...]:
@@ -249,11 +160,11 @@ def _progress_after(tables: tuple[TableProgress, ...], batch: Batch) -> tuple[Ta
 def _compare_counts(session: Session, batch: Batch) -> None:
     """A table joins the stream only if both sides hold the same number of rows at this very position."""
     for number, expected in batch.joining.items():
-        found = session.writers[number].count(session.target)
-        if found != expected:
+        found, aside = session.writers[number].count(session.target), session.quarantine.count(number)
+        if found + aside != expected:
             name = session.plans[number].name
             message = (
-                f"table {name}: the source has {expected} rows at position {batch.after.seq}, the target {found}: "
-                f"run cdcsync verify --table {name} to see which; does not retry by itself"
+                f"table {name}: the source has {expected} rows at position {batch.after.seq}, the target {found} and "
+                f"{aside} in quarantine: run cdcsync verify --table {name} to see which; does not retry by itself"
             )
             raise PermanentStopError(message)

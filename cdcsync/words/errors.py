@@ -6,6 +6,8 @@ retries by itself. `exit_code` is the code of the process when the error reaches
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class CdcsyncError(Exception):
     """Something cdcsync can explain. Its text is complete: the command line prints it and nothing else."""
@@ -47,14 +49,17 @@ class PermanentStopError(CdcsyncError):
     exit_code = 3
 
 
-class BadValueError(PermanentStopError):
-    """PostgreSQL cannot hold this value, or would change it."""
+class BadValueError(CdcsyncError):
+    """PostgreSQL cannot hold this value, or would change it: the row goes to quarantine."""
 
-    def __init__(self, table: str, key: str, column: str, reason: str, fix: str | None = None) -> None:
-        """Name the place: `key` is the readable key of the row, `reason` what is wrong with the value."""
-        fix = fix or f"Change the value, or the type of the column under [tables.{table}.columns]"
-        super().__init__(f"table {table}, key {key}, column {column}: {reason}. {fix}; does not retry by itself")
+    def __init__(self, table: str, key: str, column: str, reason: str, value: str = "", source_key: Any = None) -> None:
+        """Name the place: `key` is the readable key of the row, `source_key` the same as a `core.keys.Key`.
+
+        `reason` says what is wrong with the value, `value` is an SQL literal, cut.
+        """
+        super().__init__(f"table {table}, key {key}, column {column}: {reason}")
         self.table, self.key, self.column, self.reason = table, key, column, reason
+        self.value, self.source_key = value, source_key
 
 
 class SourceChangedError(CdcsyncError):

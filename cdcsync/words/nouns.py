@@ -176,6 +176,23 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantinedRow:
+    """A row PostgreSQL cannot hold, which is therefore not in the target.
+
+    `identity` is a digest of its key, `key` the key as `core.keys.dump` writes it, `shown_key` as people read it.
+    `rows`: more than one where the key holds a NULL, which several rows may share.
+    """
+
+    identity: str
+    key: str
+    shown_key: str
+    column: str
+    value: str
+    reason: str
+    rows: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something `check` has to say, with the rule that mends it."""
 
