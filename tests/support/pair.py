@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from psycopg import sql
 
+from cdcsync.machine.comparison import VerifyReport
 from cdcsync.machine.context import Context
 from cdcsync.machine.drain import DrainReport, drain
 from cdcsync.machine.install import InstallReport, install, uninstall
 from cdcsync.machine.mend import repair_different
+from cdcsync.machine.quarantined import entries
+from cdcsync.machine.retry import RetryReport, retry
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
-from cdcsync.machine.verify import VerifyReport, verify
+from cdcsync.machine.verify import verify
 from cdcsync.words.settings import Settings
 from support.postgres import ROLE
 
@@ -119,10 +122,31 @@ class Pair:
             report = verify(session, None, 3.0, lambda _table, _rows: None)
             repair_different(session, report, lambda: None)
 
-    def drain(self, *, handover: bool = True, quiet_seconds: float = 0.0) -> DrainReport:
+    def quarantined(self) -> list[tuple[str, str, str]]:
+        """Return table, key and column of each row in quarantine."""
+        with Context(self.settings) as context, entries(context, None) as found:
+            return [(one.table, one.row.shown_key, one.row.column) for one in found]
+
+    def why(self) -> list[str]:
+        """Return the reasons of what is in quarantine."""
+        with Context(self.settings) as context, entries(context, None) as found:
+            return [one.row.reason for one in found]
+
+    def retry(self, table: str | None = None) -> RetryReport:
+        """Do what `quarantine retry` does."""
+        with Context(self.settings) as context:
+            return retry(context, table)
+
+    def drain(self, *, handover: bool = True, quiet_seconds: float = 0.0, accept_quarantine: int = 0) -> DrainReport:
         """Drain, and hand over unless told not to."""
         with Context(self.settings) as context:
-            return drain(context, timeout=30, quiet_seconds=quiet_seconds, handover=handover)
+            return drain(
+                context,
+                timeout=30,
+                quiet_seconds=quiet_seconds,
+                handover=handover,
+                accept_quarantine=accept_quarantine,
+            )
 
     def uninstall(self) -> None:
         """Uninstall; the control schema stays."""
