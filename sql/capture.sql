@@ -42,6 +42,12 @@ DELETE FROM _cdcsync_log WHERE seq IN (
 -- name: our_triggers
 SELECT name FROM sqlite_master WHERE type = 'trigger' AND name GLOB '_cdcsync_*';
 
+-- name: fence_triggers
+SELECT name FROM sqlite_master WHERE type = 'trigger' AND name GLOB '_cdcsync_fence_*';
+
+-- name: remove_meta
+DELETE FROM _cdcsync_meta WHERE name = ?;
+
 -- name: our_tables
 SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB '_cdcsync_*';
 

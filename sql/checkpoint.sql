@@ -1,7 +1,8 @@
 -- Reading, taking and moving the checkpoint of one source.
 
 -- name: read
-SELECT epoch, seq, anchor_at, anchor_key, state, owner::text, role, consistent_seq, entries_per_second, cut_over_at
+SELECT epoch, seq, anchor_at, anchor_key, state, owner::text, role, consistent_seq, entries_per_second,
+       keys_verified_per_second, handover_seconds, cut_over_at
 FROM cdcsync.checkpoint WHERE source_id = %(source_id)s;
 
 -- name: read_tables

@@ -19,6 +19,8 @@ CREATE TABLE IF NOT EXISTS cdcsync.checkpoint (
     role text,
     guarded boolean NOT NULL DEFAULT true,
     entries_per_second double precision,
+    keys_verified_per_second double precision,
+    handover_seconds double precision,
     cut_over_at timestamptz,
     installed_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 20);
@@ -96,6 +98,19 @@ CREATE TABLE IF NOT EXISTS cdcsync.quarantine (
     seq bigint NOT NULL,
     since timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source_id, number, identity)
+);
+
+-- What was proven equal: all keys of a table but those with entries above seq. rows: when it was last read through.
+-- It holds for this history, and as long as the table is not copied or repaired anew (tables.start_seq).
+CREATE TABLE IF NOT EXISTS cdcsync.ledger (
+    source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
+    number integer NOT NULL,
+    epoch text NOT NULL,
+    seq bigint NOT NULL,
+    rows bigint NOT NULL,
+    differences bigint NOT NULL,
+    swept_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source_id, number)
 );
 
 -- What happened, for people: errors, takeovers, the handover.

@@ -1,6 +1,6 @@
 """The write side of the source: putting changelog and triggers in, again after drift, and out; pruning.
 
-Nothing else in cdcsync opens the source for writing. Each function is one short transaction.
+Only this and the fence open the source for writing. Each function is one short transaction.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from cdcsync.core.drift import shapes
 from cdcsync.core.quoting import sqlite_name
-from cdcsync.edges.source import connect, schema_objects
+from cdcsync.edges.source import schema_objects
 from cdcsync.edges.statements import sqlite_statement, trigger_template
 from cdcsync.edges.triggers import Captured, changelog_statements, trigger_statements
-from cdcsync.words.errors import RefusedError, SchemaMovedError, SourceBusyError, UsageError
+from cdcsync.edges.write_lock import writing
+from cdcsync.words.errors import RefusedError, SchemaMovedError
 
-LOCK_SECONDS = 30.0
 PRUNE_LOCK_SECONDS = 0.1
 
 
@@ -40,7 +40,7 @@ def install(path: Path, captured: Sequence[Captured], schema_version: int, sourc
     """
     rehearse(captured)
     rendered = statements(captured)
-    with _writing(path) as connection:
+    with writing(path) as connection:
         began = time.perf_counter()
         _refuse_moved(connection, schema_version)
         # What is left of an installation whose changelog somebody dropped makes every write fail.
@@ -70,7 +70,7 @@ def reinstall(
     Returns the seconds the write lock was held. Raises what `install` does.
     """
     rehearse([one for one in captured if one[0] in anew])
-    with _writing(path) as connection:
+    with writing(path) as connection:
         began = time.perf_counter()
         _refuse_moved(connection, schema_version)
         for number in anew:
@@ -100,7 +100,7 @@ def prune(path: Path, below: int, least_age_hours: float, limit: int) -> tuple[i
     Returns how many and the seconds the write lock was held. Raises SourceBusyError where the lock is not to be had
     at once: there is always a later time for this.
     """
-    with _writing(path, PRUNE_LOCK_SECONDS) as connection:
+    with writing(path, PRUNE_LOCK_SECONDS) as connection:
         began = time.perf_counter()
         deleted = connection.execute(_statement("prune"), (below, least_age_hours / 24, limit)).rowcount
         connection.execute("COMMIT")
@@ -156,7 +156,7 @@ def uninstall(path: Path) -> float:
 
     Triggers first: one that is left without its changelog makes every write of the application fail.
     """
-    with _writing(path) as connection:
+    with writing(path) as connection:
         began = time.perf_counter()
         _drop_all(connection)
         connection.execute("COMMIT")
@@ -171,33 +171,6 @@ def _drop_all(connection: sqlite3.Connection) -> None:
 
 def _drop(connection: sqlite3.Connection, kind: str, name: str) -> None:
     _run(connection, sqlite_statement("capture.sql", f"drop_{kind}").substitute(name=sqlite_name(name)))
-
-
-@contextmanager
-def _writing(path: Path, patience: float = LOCK_SECONDS) -> Iterator[sqlite3.Connection]:
-    with closing(connect(path, mode="rw")) as connection:
-        # SQLite's own busy handler sleeps ever longer and loses against a busy writer; asking again at once wins.
-        connection.execute("PRAGMA busy_timeout = 0")
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                break
-            except sqlite3.OperationalError as error:
-                if "readonly" in str(error):
-                    message = f"source {path} may not be written by this user: run as the user who owns it"
-                    raise UsageError(message) from None
-                if time.monotonic() > deadline:
-                    message = f"source {path} stayed locked for {patience:g} s: {error}; try again"
-                    raise SourceBusyError(message) from None
-                time.sleep(0.0005)
-        # Without a write-ahead log COMMIT waits for the application's open reads.
-        connection.execute("PRAGMA busy_timeout = 5000")
-        try:
-            yield connection
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
 
 
 def _run(connection: sqlite3.Connection, statement: str) -> None:

@@ -25,6 +25,8 @@ class CheckpointStore:
         self.owner = str(uuid.uuid4())
         self._held: set[str] = set()
         self.rate: float | None = None
+        self.verify_rate: float | None = None
+        self.handover_seconds: float | None = None
         self.cut_over_at: datetime | None = None
 
     def read(self) -> Checkpoint:
@@ -33,7 +35,8 @@ class CheckpointStore:
         if row is None:
             message = "the target knows nothing of this source: run cdcsync install"
             raise NotInstalledError(message)
-        epoch, seq, anchor_at, anchor_key, state, owner, role, consistent, self.rate, self.cut_over_at = row
+        epoch, seq, anchor_at, anchor_key, state, owner, role, consistent, *measured, self.cut_over_at = row
+        self.rate, self.verify_rate, self.handover_seconds = measured
         anchor = None if anchor_at is None else Anchor(anchor_at, anchor_key)
         tables = tuple(TableProgress(*line) for line in self._target.rows(_FILE, "read_tables", **self._which()))
         return Checkpoint(Position(epoch, seq, anchor), state, owner, role, consistent, tables)

@@ -211,12 +211,17 @@ class Source:
         return int(self.ask("log_entries") * (sample + ENTRY_BYTES))
 
 
-def connect(path: Path, *, mode: str) -> sqlite3.Connection:
-    """Open a database by URI in mode ro or rw, never creating one. Raises UsageError if it cannot be read."""
+def connect(path: Path, *, mode: str, shared: bool = False) -> sqlite3.Connection:
+    """Open a database by URI in mode ro or rw, never creating one. Raises UsageError if it cannot be read.
+
+    `shared`: threads that take turns may use it.
+    """
     uri = f"file:{quote(os.fsencode(path))}?mode={mode}"
     connection = None
     try:
-        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=not shared
+        )
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
         if connection is not None:

@@ -141,6 +141,12 @@ class Target:
         with suppress(psycopg.Error):
             self.connection.cancel_safe(timeout=1)
 
+    def environment(self) -> dict[str, str]:
+        """Return the PG* variables by which another process reaches this database; without the password."""
+        info = self.connection.info
+        told = {"PGHOST": info.host, "PGPORT": str(info.port), "PGUSER": info.user, "PGDATABASE": info.dbname}
+        return {name: value for name, value in told.items() if value}
+
     @property
     def backend_pid(self) -> int:
         """The process id of the server's side of the session."""

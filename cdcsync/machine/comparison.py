@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import cast
 
 from cdcsync.core.chunks import chunks
@@ -42,6 +44,8 @@ class TableResult:
     differences: int = 0
     quarantined: int = 0
     skipped: str | None = None
+    proven_seq: int | None = None
+    """Every key without an entry above it was compared; None where nothing was."""
 
 
 @dataclass(slots=True)
@@ -100,8 +104,10 @@ class _Look:
 class Comparison:
     """The comparison of one table."""
 
-    def __init__(self, session: Session, plan: TablePlan, report: VerifyReport, patience: float, tick: Tick) -> None:
-        """`patience`: seconds that keys may take to stand still."""
+    def __init__(
+        self, session: Session, plan: TablePlan, report: VerifyReport, patience: float | None, tick: Tick
+    ) -> None:
+        """`patience`: seconds that keys may take to stand still; None: one that does not is left to a later `since`."""
         self._session, self._plan, self._report, self._patience, self._tick = session, plan, report, patience, tick
         self._reader = session.readers[plan.number]
         self._keys = self._reader.keys
@@ -112,9 +118,47 @@ class Comparison:
         """Compare all rows. Raises GaveUpError where keys do not come to a common position in time."""
         return self._keyed() if self._plan.key else self._keyless()
 
+    def since(self, low: int) -> TableResult:
+        """Compare only the keys with entries above `low`, up to the target's position.
+
+        One that has newer entries by now is left to the next time, which begins at the position of this one.
+        """
+        session, spools = self._session, ExitStack()
+        with spools:
+            rows, gone = spools.enter_context(Spool()), spools.enter_context(Spool())
+            bad: list[BadValueError] = []
+            high = session.store.read().position.seq
+            with session.source.reading() as connection:
+                head = int(session.source.ask("head"))
+                self._reader.present(connection, low, high, rows, bad.append)
+                for keys in self._keys.gone(connection, low, high):
+                    gone.add([sent for key in keys if (sent := self._keys.sent(key)) is not None])
+            self._compare_since(rows.chunks(), bad, gone.chunks(), head)
+            self._result.rows_source = rows.count + gone.count
+        self._result.proven_seq = high
+        self._report.seq = max(self._report.seq, high)
+        return self._result
+
+    def _compare_since(
+        self, rows: Iterator[list[Row]], bad: list[BadValueError], gone: Iterator[list[Row]], head: int
+    ) -> None:
+        first = next(rows, [])
+        for some, errors in chain([(first, bad)], ((more, []) for more in rows)):
+            look = self._look(some, errors, see=False)
+            self._count_standing(look, self._moving(look.identities(self._keys), min(head, look.position)))
+            self._tick(self._plan.name, len(some))
+        for some in gone:
+            look = self._look([], [], see=False, absent=some)
+            unwanted = {self._keys.identity_of(some[place]): some[place] for place in look.unwanted}
+            moving = self._moving(set(unwanted), min(head, look.position))
+            for identity in unwanted.keys() - moving:
+                shown = self._keys.show(unwanted[identity])
+                self._different(Difference(self._plan.name, shown, None, None, "(row)"))
+
     def _keyed(self) -> TableResult:
         lowest = self._whole_pass()
         extras_at = self._extras(lowest)
+        self._result.proven_seq = extras_at
         self._settle(self._keys_logged(lowest, extras_at))
         self._report.seq = max(self._report.seq, extras_at)
         self._result.rows_target += self._result.rows_source
@@ -275,8 +319,11 @@ class Comparison:
         """Compare keys that moved during the pass, again and again until each stood still for one look."""
         for keys in changed:
             remaining = keys
-            deadline = time.monotonic() + self._patience
+            deadline = time.monotonic() + (self._patience or 0.0)
             while remaining := self._look_again(remaining):
+                if self._patience is None:
+                    # It has an entry above the position that is proven.
+                    break
                 if time.monotonic() > deadline:
                     message = (
                         f"table {self._plan.name}: {len(remaining)} keys came to no common position within "

@@ -15,6 +15,7 @@ from loguru import logger
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.ledger import Ledger
 from cdcsync.edges.quarantine import Quarantine
 from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
@@ -64,6 +65,7 @@ class Session:
             raise NotInstalledError(message)
         self.store = CheckpointStore(self.target, self.installation.source_id)
         self.quarantine = Quarantine(self.target, self.installation.source_id)
+        self.ledger = Ledger(self.target, self.installation.source_id)
         self.checkpoint: Checkpoint = self.store.read()
 
     def prepare(self) -> None:

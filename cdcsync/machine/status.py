@@ -9,11 +9,12 @@ import psycopg
 
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.ledger import Ledger
 from cdcsync.edges.quarantine import Quarantine
 from cdcsync.edges.source import MIB, Source
 from cdcsync.edges.target import Target, one_line
+from cdcsync.machine import estimate
 from cdcsync.machine.context import Context, Installation, is_history_of, uncaptured_tables
-from cdcsync.machine.sync import FEW_ROWS
 from cdcsync.words.errors import GaveUpError, NotInstalledError, TargetError
 from cdcsync.words.nouns import Checkpoint, Gap, TableProgress
 from cdcsync.words.settings import Settings
@@ -50,7 +51,7 @@ def _status(context: Context, source: Source, installation: Installation, target
     checkpoint = store.read()
     position = checkpoint.position.seq
     lag = source.lag(position)
-    gaps = store.gaps()
+    gaps, ledger = store.gaps(), Ledger(target, installation.source_id)
     wal_bytes, log_bytes = source.wal_bytes(), source.log_bytes()
     return {
         "state": checkpoint.state,
@@ -61,8 +62,8 @@ def _status(context: Context, source: Source, installation: Installation, target
         "consistent_seq": checkpoint.consistent_seq,
         "pending_changes": lag.changes,
         "lag_seconds": round(lag.seconds, 3),
-        "estimated_drain_seconds": estimated_drain(lag.changes, store.rate),
-        "estimated_pause_seconds": None,
+        "estimated_drain_seconds": estimate.drain_seconds(lag.changes, store.rate),
+        "estimated_pause_seconds": _estimated_pause(store, ledger, checkpoint, lag.changes),
         "daemon": _daemon(store),
         "quarantined": sum(Quarantine(target, installation.source_id).counts().values()),
         "drift": _drift(source, installation, checkpoint, gaps),
@@ -71,7 +72,7 @@ def _status(context: Context, source: Source, installation: Installation, target
         "changelog_bytes": log_bytes,
         "wal_bytes": wal_bytes,
         "warnings": size_warnings(wal_bytes, log_bytes, context.settings),
-        "verified": {"seq": None, "tables": 0},
+        "verified": _verified(ledger),
         "tables": [_table(progress) for progress in checkpoint.tables],
         "last_errors": [f"{_time(at)} {message}" for at, message in store.last_errors()],
         "cut_over_at": None if store.cut_over_at is None else _time(store.cut_over_at),
@@ -92,6 +93,12 @@ def size_warnings(wal_bytes: int, log_bytes: int, settings: Settings) -> list[st
         way = "prune_min_hours keeps it" if settings.prune_max_mb else "set prune_max_mb to have it pruned"
         warnings.append(f"the changelog has grown to {log_bytes // MIB} MiB: {way}")
     return warnings
+
+
+def _verified(ledger: Ledger) -> dict[str, Any]:
+    """Return up to which entry how many tables were proven equal."""
+    clean = [proven.seq for proven in ledger.read().values() if not proven.differences]
+    return {"seq": min(clean, default=None), "tables": len(clean)}
 
 
 def _table(progress: TableProgress) -> dict[str, Any]:
@@ -150,11 +157,11 @@ def _new_tables(context: Context, source: Source, checkpoint: Checkpoint) -> lis
         return uncaptured_tables(source, context.settings, known)
 
 
-def estimated_drain(changes: int, rate: float | None) -> float | None:
-    """Estimate the seconds a drain takes now; None where no catch-up was measured yet."""
-    if changes <= FEW_ROWS:
-        return 0.0 if changes == 0 else 0.05
-    return None if rate is None else round(0.05 + changes / rate, 3)
+def _estimated_pause(store: CheckpointStore, ledger: Ledger, checkpoint: Checkpoint, changes: int) -> float | None:
+    if checkpoint.state != "streaming":
+        return None
+    position = checkpoint.position.seq
+    return estimate.pause_seconds(store, ledger, position + changes, position)
 
 
 def _time(at: datetime) -> str:

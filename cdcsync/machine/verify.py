@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cdcsync.machine.comparison import Comparison, Tick, VerifyReport
 from cdcsync.machine.session import Session
+from cdcsync.machine.sweep import record
 from cdcsync.words.errors import GaveUpError, UsageError
 
 
@@ -31,6 +32,7 @@ def verify(session: Session, names: list[str] | None, patience: float, tick: Tic
             message = f"table {plan.name} is not copied yet: wait until cdcsync status shows streaming"
             raise GaveUpError(message)
         report.tables[plan.name] = Comparison(session, plan, report, patience, tick).run()
+        record(session, plan, report.tables[plan.name])
     with session.source.reading():
         session.forget_schema_version()
         session.refuse_drift()

@@ -84,6 +84,14 @@ class ReadTooLongError(CdcsyncError):
     """A read was cut short because the WAL grew too far under it; a smaller one will do."""
 
 
+class HookError(RefusedError):
+    """A command of the operator's failed."""
+
+
+class FenceLiftedError(RefusedError):
+    """The fence was lifted before the decision: the application goes on with SQLite, nothing was handed over."""
+
+
 class StopRequestedError(CdcsyncError):
     """SIGTERM or SIGINT arrived: unwind to the last commit."""
 

@@ -1,0 +1,150 @@
+"""The fence: an open write transaction of the source, which the handover makes permanent and anything else lifts.
+
+While it is open readers go on, and writers whose transaction begins with a write wait in their busy timeout. It ends
+with the process that holds it, however that ends.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cdcsync.core.quoting import sqlite_name
+from cdcsync.edges.source import Source, connect
+from cdcsync.edges.statements import sqlite_statement, trigger_template
+from cdcsync.edges.write_lock import begin_immediate, writing
+from cdcsync.words.errors import FenceLiftedError, RefusedError
+
+EVENTS = ("INSERT", "UPDATE", "DELETE")
+
+RETRY_SECONDS = 0.005
+"""Between two attempts to commit past an open read, where there is no write-ahead log."""
+
+
+class Fence:
+    """The fence around one source; made by `fence`."""
+
+    def __init__(self, connection: sqlite3.Connection, deadline: float) -> None:
+        """`deadline`: when it lifts itself, as `time.monotonic` tells the time."""
+        self._connection = connection
+        self._deadline = deadline
+        # The timer's thread and the holder's both end the transaction; SQLite sees one of them at a time.
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self.lift)
+        self._timer.daemon = True
+        self.is_permanent = False
+
+    @property
+    def seconds_left(self) -> float:
+        """How long it will stand yet; 0.0 after its time."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def start_timer(self) -> None:
+        """Let it lift itself at its deadline, whatever its holder is waiting for."""
+        self._timer.start()
+
+    def build(self, statements: Sequence[str], message: str) -> None:
+        """Run what makes it. Raises FenceLiftedError where the time was spent meanwhile."""
+        with self._lock:
+            # After a rollback a statement would commit by itself.
+            self.refuse_lifted()
+            for statement in statements:
+                self._connection.execute(statement)
+            self._connection.execute(sqlite_statement("capture.sql", "add_meta").template, ("fence", message))
+
+    def refuse_lifted(self) -> None:
+        """Raise FenceLiftedError where the time was spent."""
+        if not self.is_permanent and not self._connection.in_transaction:
+            message = "the longest pause was spent: the fence is lifted, the application goes on with SQLite"
+            raise FenceLiftedError(message)
+
+    def make_permanent(self) -> None:
+        """Commit: the one decision point. Raises FenceLiftedError where the time was spent before."""
+        while True:
+            with self._lock:
+                self.refuse_lifted()
+                try:
+                    self._connection.execute("COMMIT")
+                except sqlite3.OperationalError as error:
+                    # Without a write-ahead log it waits for open reads.
+                    if "locked" not in str(error):
+                        raise
+                else:
+                    self.is_permanent = True
+                    self._timer.cancel()
+                    return
+            time.sleep(RETRY_SECONDS)
+
+    def lift(self) -> None:
+        """Roll back, unless it is permanent: the writers that wait go on."""
+        with self._lock:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """End it."""
+        self._timer.cancel()
+        self.lift()
+        self._connection.close()
+
+
+@contextmanager
+def fence(path: Path, tables: Sequence[tuple[int, str]], message: str, max_seconds: float) -> Iterator[Fence]:
+    """Fence the tables, given as number and name, for the block; it lifts itself after `max_seconds`.
+
+    `message` is what an application's write says once it is permanent. Raises SourceBusyError where the lock is not to
+    be had within `max_seconds`.
+    """
+    connection = connect(path, mode="rw", shared=True)
+    try:
+        begin_immediate(connection, path, max_seconds)
+        held = Fence(connection, time.monotonic() + max_seconds)
+    except BaseException:
+        connection.close()
+        raise
+    try:
+        held.start_timer()
+        held.build(fence_statements(tables, message), message)
+        yield held
+    finally:
+        held.close()
+
+
+def fence_statements(tables: Sequence[tuple[int, str]], message: str) -> list[str]:
+    """Return the statements that fence tables."""
+    template = trigger_template("fence")
+    return [
+        template.substitute(
+            trigger=sqlite_name(f"_cdcsync_fence_{number}_{event.lower()}"),
+            event=event,
+            table=sqlite_name(name),
+            message=sqlite_name(message),
+        )
+        for number, name in tables
+        for event in EVENTS
+    ]
+
+
+def fence_message(source: Source) -> str | None:
+    """Return what a permanent fence says; None where there is none."""
+    return dict(source.rows("meta")).get("fence") if source.ask("has_fence") else None
+
+
+def lift_permanent(path: Path) -> float:
+    """Drop a permanent fence; return the seconds the write lock was held. Raises what `writing` does."""
+    with writing(path) as connection:
+        began = time.perf_counter()
+        for (name,) in connection.execute(sqlite_statement("capture.sql", "fence_triggers").template).fetchall():
+            drop = sqlite_statement("capture.sql", "drop_trigger").substitute(name=sqlite_name(name))
+            try:
+                connection.execute(drop)
+            except sqlite3.Error as error:
+                refusal = f"the source refused to drop its fence ({error})"
+                raise RefusedError(refusal) from error
+        connection.execute(sqlite_statement("capture.sql", "remove_meta").template, ("fence",))
+        connection.execute("COMMIT")
+        return time.perf_counter() - began

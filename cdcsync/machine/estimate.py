@@ -1,0 +1,45 @@
+"""How long the write pause of a cutover would be now."""
+
+from __future__ import annotations
+
+from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.ledger import Ledger
+
+FEW_ENTRIES = 100
+FEW_ENTRIES_SECONDS = 0.05
+"""A cycle of a few entries takes this long at most, however they were measured."""
+
+LEAST_SECONDS = 0.02
+"""Taking the lock, making the fence permanent, two commits."""
+
+TABLE_SECONDS = 0.004
+"""Fence triggers, sequences and foreign keys of one table, where no rehearsal has measured them."""
+
+
+def drain_seconds(changes: int, rate: float | None) -> float | None:
+    """Estimate what draining takes; None where no catch-up was measured yet."""
+    if changes <= FEW_ENTRIES:
+        return 0.0 if changes == 0 else FEW_ENTRIES_SECONDS
+    return None if rate is None else round(FEW_ENTRIES_SECONDS + changes / rate, 3)
+
+
+def pause_seconds(store: CheckpointStore, ledger: Ledger, head: int, position: int) -> float | None:
+    """Estimate the pause; None while it cannot be told: a table is unverified, or nothing was measured yet.
+
+    `store` was read; `head` and `position` are entries of the changelog.
+    """
+    proven, tables = ledger.read().values(), ledger.expected()
+    drain = drain_seconds(head - position, store.rate)
+    if drain is None or len(proven) < tables or any(one.differences for one in proven):
+        return None
+    verify = _verify_seconds(head - min((one.seq for one in proven), default=head), store.verify_rate or store.rate)
+    if verify is None:
+        return None
+    fixed = LEAST_SECONDS + TABLE_SECONDS * tables if store.handover_seconds is None else store.handover_seconds
+    return round(drain + verify + fixed, 3)
+
+
+def _verify_seconds(changed: int, rate: float | None) -> float | None:
+    if changed <= FEW_ENTRIES:
+        return FEW_ENTRIES_SECONDS if changed else 0.0
+    return None if rate is None else changed / rate
