@@ -2,7 +2,7 @@
 
 -- name: read
 SELECT epoch, seq, anchor_at, anchor_key, state, owner::text, role, consistent_seq, entries_per_second,
-       keys_verified_per_second, handover_seconds, cut_over_at
+       keys_verified_per_second, handover_seconds, cut_over_at, switched_at
 FROM cdcsync.checkpoint WHERE source_id = %(source_id)s;
 
 -- name: read_tables
@@ -131,6 +131,24 @@ FROM cdcsync.checkpoint AS c LEFT JOIN cdcsync.daemon AS d USING (source_id) WHE
 -- The guard goes off and the state changes in one statement.
 UPDATE cdcsync.checkpoint SET guarded = false, state = 'cut_over', cut_over_at = now(), owner = NULL, role = NULL
 WHERE source_id = %(source_id)s AND owner = %(owner)s;
+
+-- name: fenced
+-- The source is being fenced, or was; the guard stays on.
+UPDATE cdcsync.checkpoint SET state = 'fenced'
+WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
+
+-- name: guard_again
+-- The way back: as if the handover had not been, with the fence still up.
+UPDATE cdcsync.checkpoint
+SET guarded = true, state = 'fenced', cut_over_at = NULL, switched_at = NULL, owner = %(owner)s, role = %(role)s
+WHERE source_id = %(source_id)s;
+
+-- name: switched
+-- The hooks after the handover ran; nothing is left to do.
+UPDATE cdcsync.checkpoint SET switched_at = now() WHERE source_id = %(source_id)s AND state = 'cut_over';
+
+-- name: handover_took
+UPDATE cdcsync.checkpoint SET handover_seconds = %(seconds)s WHERE source_id = %(source_id)s;
 
 -- name: target_tables
 SELECT number, target FROM cdcsync.tables WHERE source_id = %(source_id)s ORDER BY number;

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.checkpoint (
     keys_verified_per_second double precision,
     handover_seconds double precision,
     cut_over_at timestamptz,
+    switched_at timestamptz,
     installed_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 20);
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,24 +28,16 @@ RETRY_SECONDS = 0.005
 class Fence:
     """The fence around one source; made by `fence`."""
 
-    def __init__(self, connection: sqlite3.Connection, deadline: float) -> None:
-        """`deadline`: when it lifts itself, as `time.monotonic` tells the time."""
-        self._connection = connection
-        self._deadline = deadline
+    def __init__(self, connection: sqlite3.Connection, max_seconds: float, on_spent: Callable[[], None]) -> None:
+        """It lifts itself after `max_seconds`, whatever its holder is waiting for, and then calls `on_spent`."""
+        self._connection, self._on_spent = connection, on_spent
+        self.since = time.monotonic()
         # The timer's thread and the holder's both end the transaction; SQLite sees one of them at a time.
         self._lock = threading.Lock()
-        self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self.lift)
+        self._timer = threading.Timer(max_seconds, self._spent)
         self._timer.daemon = True
-        self.is_permanent = False
-
-    @property
-    def seconds_left(self) -> float:
-        """How long it will stand yet; 0.0 after its time."""
-        return max(0.0, self._deadline - time.monotonic())
-
-    def start_timer(self) -> None:
-        """Let it lift itself at its deadline, whatever its holder is waiting for."""
         self._timer.start()
+        self.is_permanent = False
 
     def build(self, statements: Sequence[str], message: str) -> None:
         """Run what makes it. Raises FenceLiftedError where the time was spent meanwhile."""
@@ -85,6 +77,11 @@ class Fence:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
+    def _spent(self) -> None:
+        self.lift()
+        if not self.is_permanent:
+            self._on_spent()
+
     def close(self) -> None:
         """End it."""
         self._timer.cancel()
@@ -93,8 +90,10 @@ class Fence:
 
 
 @contextmanager
-def fence(path: Path, tables: Sequence[tuple[int, str]], message: str, max_seconds: float) -> Iterator[Fence]:
-    """Fence the tables, given as number and name, for the block; it lifts itself after `max_seconds`.
+def fence(
+    path: Path, tables: Sequence[tuple[int, str]], message: str, max_seconds: float, on_spent: Callable[[], None]
+) -> Iterator[Fence]:
+    """Fence the tables, given as number and name, for the block; after `max_seconds` it lifts itself: see Fence.
 
     `message` is what an application's write says once it is permanent. Raises SourceBusyError where the lock is not to
     be had within `max_seconds`.
@@ -102,12 +101,11 @@ def fence(path: Path, tables: Sequence[tuple[int, str]], message: str, max_secon
     connection = connect(path, mode="rw", shared=True)
     try:
         begin_immediate(connection, path, max_seconds)
-        held = Fence(connection, time.monotonic() + max_seconds)
+        held = Fence(connection, max_seconds, on_spent)
     except BaseException:
         connection.close()
         raise
     try:
-        held.start_timer()
         held.build(fence_statements(tables, message), message)
         yield held
     finally:

@@ -67,7 +67,7 @@ def drain(
             if handover:
                 _refuse_open_drift(session)
                 refuse_quarantine(session, accept_quarantine)
-                left = _left_behind(session)
+                left = left_behind(session)
                 report.handover = hand_over(session, lambda: _decide(session))
                 report.handover.remarks += left
                 report.handed_over = True
@@ -116,7 +116,7 @@ def refuse_quarantine(session: Session, accepted: int) -> None:
         raise RefusedError(message)
 
 
-def _left_behind(session: Session) -> list[str]:
+def left_behind(session: Session) -> list[str]:
     """Say which tables created since install do not move; nobody asked for them, and nobody should be surprised."""
     with session.source.reading():
         names = uncaptured_tables(session.source, session.settings, session.installation.numbers)

@@ -84,6 +84,17 @@ class ReadTooLongError(CdcsyncError):
     """A read was cut short because the WAL grew too far under it; a smaller one will do."""
 
 
+class FencedError(RefusedError):
+    """The source is fenced, and nobody has handed over: a cutover was cut short."""
+
+    def __init__(self, message: str) -> None:
+        """`message` is what the fence says to the application."""
+        super().__init__(
+            f"the source is fenced ({message}) and PostgreSQL is not handed over yet: run cdcsync cutover to go on, or "
+            "cdcsync rollback to go back"
+        )
+
+
 class HookError(RefusedError):
     """A command of the operator's failed."""
 
