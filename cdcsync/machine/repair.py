@@ -123,7 +123,7 @@ def _detach_unique(session: Session, plan: TablePlan) -> bool:
     found = find_table(session.target, schema, plan.target)
     if found is None:
         return False
-    constraints = [one for one in detachable(session.target, plan, found) if one.kind == "u"]
+    constraints = [one for one in detachable(session.target, plan, found) if one.kind != "f"]
     indexes = detachable_indexes(session.target, plan, found)
     with session.target.transaction():
         session.store.hold(session.checkpoint.position)
