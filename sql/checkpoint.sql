@@ -78,6 +78,15 @@ WHERE source_id = %(source_id)s AND kind = 'error' ORDER BY id DESC LIMIT 5;
 SELECT place, phase, table_name, name, statement, detached FROM cdcsync.pending_ddl
 WHERE source_id = %(source_id)s AND done_at IS NULL AND phase = ANY (%(phases)s) ORDER BY place;
 
+-- name: detached
+-- What was taken off tables found in place and is not back: still to be brought back, or refused when that was tried.
+SELECT place, phase, table_name, name, statement, detached, false, error FROM cdcsync.pending_ddl
+WHERE source_id = %(source_id)s AND detached AND (done_at IS NULL OR error IS NOT NULL) ORDER BY place;
+
+-- name: try_refused_again
+UPDATE cdcsync.pending_ddl SET done_at = NULL, error = NULL
+WHERE source_id = %(source_id)s AND phase = 'unique' AND error IS NOT NULL;
+
 -- name: ddl_done
 UPDATE cdcsync.pending_ddl SET done_at = now(), error = %(error)s
 WHERE source_id = %(source_id)s AND place = %(place)s;

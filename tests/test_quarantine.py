@@ -12,7 +12,7 @@ from cdcsync.words.errors import RefusedError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Make = Callable[..., Pair] if TYPE_CHECKING else Any
+    Make = Callable[..., Pair]
 
 SCHEMA = "CREATE TABLE t (id INTEGER PRIMARY KEY, n, v TEXT)"
 MAPPED: dict[str, Any] = {"t": {"columns": {"n": "integer", "v": {"type": "text", "check": "v <> 'refused'"}}}}
@@ -200,7 +200,7 @@ def test_nothing_is_handed_over_while_rows_are_in_quarantine(make_pair: Make) ->
     pair = _pair(make_pair)
     pair.insert("t", [(1, 1, "v"), (2, "bad", "v")])
     pair.sync()
-    with pytest.raises(RefusedError, match="1 rows are in quarantine .*--accept-quarantine 1"):
+    with pytest.raises(RefusedError, match=r"1 rows are in quarantine .*--accept-quarantine 1"):
         pair.drain()
     assert pair.drain(accept_quarantine=1).handed_over
 

@@ -6,12 +6,13 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.pair import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Make = Callable[..., Pair] if TYPE_CHECKING else Any
+    from support.pair import Pair
+
+    Make = Callable[..., Pair]
 
 SCHEMA = "CREATE TABLE t (a TEXT, b, n, v TEXT, PRIMARY KEY (a, b)); CREATE TABLE k (n, v TEXT)"
 MAPPED: dict[str, Any] = {
@@ -60,7 +61,8 @@ def _check(pair: Pair) -> None:
 def test_random_histories_of_good_and_bad_rows_end_as_the_model_says(make_pair: Make, seed: int) -> None:
     """Copied, streamed in whole and in split cycles, repaired and tried again."""
     dice = random.Random(seed)
-    pair = make_pair(SCHEMA, tables=MAPPED, apply_max_keys=dice.choice([1, 3, 100]), copy_commit_rows=dice.choice([2, 9]))
+    sizes = {"apply_max_keys": dice.choice([1, 3, 100]), "copy_commit_rows": dice.choice([2, 9])}
+    pair = make_pair(SCHEMA, tables=MAPPED, **sizes)
     for round_number in range(8):
         pair.application.execute("BEGIN")
         for _ in range(dice.choice([1, 5, 30])):

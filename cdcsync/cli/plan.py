@@ -14,6 +14,7 @@ from cdcsync.core.ddl import target_ddl
 from cdcsync.core.mapping_file import mapping_text
 from cdcsync.edges.source import Source
 from cdcsync.machine.context import proposed_plans
+from cdcsync.machine.existing import outlook
 from cdcsync.machine.propose import proposals
 from cdcsync.words.errors import UsageError
 from cdcsync.words.settings import Loaded
@@ -34,7 +35,9 @@ def _command(
         schema, plans = proposed_plans(source, settings)
         with show.progress("looking at") as tick:
             found = proposals(source, plans, settings, tick)
-    text = mapping_text(settings, loaded.origins, plans, found, beside=write, target=without_password(settings.target))
+    seen = outlook(settings, plans, found)
+    plans, said = seen.plans, seen.proposals
+    text = mapping_text(settings, loaded.origins, plans, said, beside=write, target=without_password(settings.target))
     if write is not None:
         write.write_text(text, encoding="utf-8")
         show.line(f"wrote {write}: keep, edit or delete its lines, then run cdcsync install --config {write}")
@@ -42,9 +45,10 @@ def _command(
     show.line(text)
     statements, not_carried = target_ddl(schema, plans, settings.target_schema)
     show.line("-- The target as these settings build it (proposals above are not in it):\n")
-    for statement in statements:
+    # A table found in place keeps its own schema.
+    for statement in (one for one in statements if one.table not in seen.in_place):
         show.line(f"{statement.sql};  -- {statement.phase}" if statement.phase != "table" else f"{statement.sql};\n")
-    for left in not_carried:
+    for left in (one for one in not_carried if one.table not in seen.in_place):
         show.line(f"-- not carried: {left.table}: {left.what}: {left.reason}. {left.suggestion}".rstrip())
     for name, reason in schema.not_migrated:
         show.line(f"-- not migrated: {name}: {reason}")

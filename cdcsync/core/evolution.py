@@ -47,6 +47,18 @@ def with_known_types(plan: TablePlan, before: str, untyped: Collection[str]) -> 
     return replace(plan, columns=tuple(columns))
 
 
+def with_known_names(plan: TablePlan, before: str) -> TablePlan:
+    """Return a plan with the target's names as they were written down, where those of the plan differ in case alone."""
+    old = json.loads(before)
+    known = {source: target for source, target, *_ in old["columns"]}
+
+    def spelled(name: str, written_name: str) -> str:
+        return written_name if written_name.lower() == name.lower() else name
+
+    columns = (replace(c, target=spelled(c.target, known.get(c.source, c.target))) for c in plan.columns)
+    return replace(plan, target=spelled(plan.target, old["target"]), columns=tuple(columns))
+
+
 def known_columns(before: str) -> set[str]:
     """Return the names of all columns a table had since it was installed."""
     told = json.loads(before)

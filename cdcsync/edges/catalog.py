@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from psycopg import sql
 
@@ -14,7 +15,12 @@ _FILE = "catalog.sql"
 
 @dataclass(frozen=True, slots=True)
 class TargetColumn:
-    """A column as the catalog tells it; `identity` is '', 'a' (always) or 'd' (by default)."""
+    """A column as the catalog tells it; a domain is told as the type it stands on.
+
+    `identity` is '', 'a' (always) or 'd' (by default). `exact` tells a type of PostgreSQL's own, an enum or citext from
+    those of extensions and from ranges and records, which may change what they read. `equates`: its collation takes
+    different texts for equal.
+    """
 
     name: str
     type_sql: str
@@ -22,12 +28,21 @@ class TargetColumn:
     identity: str
     generated: bool
     has_default: bool
-    is_domain: bool
+    exact: bool
+    equates: bool
+
+    @property
+    def may_be_left_out(self) -> bool:
+        """Whether rows without a value for it are taken."""
+        return not self.not_null or self.has_default or bool(self.identity) or self.generated
 
 
 @dataclass(frozen=True, slots=True)
 class TargetConstraint:
-    """A foreign key ('f') or unique constraint ('u') with the definition that brings it back."""
+    """A foreign key ('f'), primary key ('p'), unique ('u') or exclusion constraint ('x'), and what brings it back.
+
+    `ours` tells whether this role may take it off: a foreign key can belong to a table of somebody else's.
+    """
 
     name: str
     table: str
@@ -35,13 +50,14 @@ class TargetConstraint:
     kind: str
     definition: str
     columns: tuple[str, ...]
+    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class TargetTable:
     """A table found in the target; `ours` tells whether this role has its owner's rights.
 
-    `obstacles` are properties that let rows go round the guard or round an upsert; `guarded`: our guard is on it.
+    `obstacles` name properties that let rows go round the guard or round an upsert; `guarded`: our guard is on it.
     """
 
     oid: int
@@ -61,10 +77,15 @@ def find_table(target: Target, schema: str, name: str) -> TargetTable | None:
     oid, kind, ours, owner, obstacles, guarded = row
     rows = target.rows(_FILE, "columns", oid=oid)
     columns = tuple(
-        TargetColumn(column, type_sql, not_null, identity, bool(generated), has_default, is_domain)
-        for column, type_sql, not_null, identity, generated, has_default, is_domain in rows
+        TargetColumn(column, type_sql, not_null, identity, bool(generated), *rest)
+        for column, type_sql, not_null, identity, generated, *rest in rows
     )
     return TargetTable(oid, kind, ours, owner, tuple(obstacles), columns, bool(guarded))
+
+
+def same_but_for_case(target: Target, schema: str, name: str) -> list[str]:
+    """Return the ordinary tables whose name is this one in another case."""
+    return [row[0] for row in target.rows(_FILE, "same_but_for_case", schema=schema, table=name) if row[0] != name]
 
 
 def has_rows(target: Target, schema: str, name: str) -> bool:
@@ -72,15 +93,27 @@ def has_rows(target: Target, schema: str, name: str) -> bool:
     return bool(target.ask(_FILE, "has_rows", {"table": table_name(schema, name)})[0])
 
 
+def emptying(target: Target, schema: str, tables: list[str]) -> str:
+    """Return the statement that empties tables, with all that refer to them: PostgreSQL wants those named too."""
+    found = target.rows(_FILE, "emptied_with", schema=schema, tables=tables)
+    names = sql.SQL(", ").join(sql.Identifier(*row) for row in found)
+    return sql.SQL("TRUNCATE {}").format(names).as_string()
+
+
 def unique_keys(target: Target, oid: int) -> list[frozenset[str]]:
     """Return the column sets that can be the arbiter of an upsert."""
-    return [frozenset(row[0]) for row in target.rows(_FILE, "unique_keys", oid=oid)]
+    return [frozenset(columns) for columns, immediate in target.rows(_FILE, "unique_keys", oid=oid) if immediate]
+
+
+def deferrable_keys(target: Target, oid: int) -> list[frozenset[str]]:
+    """Return the unique column sets that cannot be the arbiter of an upsert because their check can wait."""
+    return [frozenset(columns) for columns, immediate in target.rows(_FILE, "unique_keys", oid=oid) if not immediate]
 
 
 def other_constraints(target: Target, oid: int) -> list[TargetConstraint]:
-    """Return foreign keys of the table and to it, and unique constraints beside its primary key."""
+    """Return foreign keys of the table and to it, and whatever else keeps its rows apart."""
     rows = target.rows(_FILE, "other_constraints", oid=oid)
-    return [TargetConstraint(n, t, s, k, d, tuple(columns)) for n, t, s, k, d, columns in rows]
+    return [TargetConstraint(n, t, s, k, d, tuple(columns), ours) for n, t, s, k, d, columns, ours in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +138,66 @@ def drop_index(target: Target, index: TargetIndex) -> None:
     target.execute(_FILE, "drop_index", {"name": sql.Identifier(index.schema, index.name)})
 
 
-def user_triggers(target: Target, oid: int) -> list[str]:
-    """Return the names of triggers that are not ours."""
-    return [row[0] for row in target.rows(_FILE, "user_triggers", oid=oid)]
+@dataclass(frozen=True, slots=True)
+class TargetTrigger:
+    """A trigger that is not ours and fires in our session; `always`: in one of a replica too."""
+
+    name: str
+    schema: str
+    table: str
+    always: bool
+
+
+def firing_triggers(target: Target, oid: int) -> list[TargetTrigger]:
+    """Return the triggers of a table that would see, and could change, what we write."""
+    return [TargetTrigger(*row) for row in target.rows(_FILE, "firing_triggers", oid=oid)]
+
+
+def enable_statement(trigger: TargetTrigger, table: str) -> TargetStatement:
+    """Return what lets a trigger fire again as it did, for a source table."""
+    mode = sql.SQL("ENABLE ALWAYS" if trigger.always else "ENABLE")
+    statement = sql.SQL("ALTER TABLE {} {} TRIGGER {}").format(
+        sql.Identifier(trigger.schema, trigger.table), mode, sql.Identifier(trigger.name)
+    )
+    return TargetStatement("trigger", table, trigger.name, statement.as_string())
+
+
+def disable(target: Target, trigger: TargetTrigger) -> None:
+    """Let a trigger not fire; `enable_statement` must have been stored before."""
+    names: dict[str, sql.Composable] = {
+        "table": sql.Identifier(trigger.schema, trigger.table),
+        "name": sql.Identifier(trigger.name),
+    }
+    target.execute(_FILE, "disable_trigger", names)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetSequence:
+    """A sequence a column takes its values from, by its name as SQL spells it; it goes on after `last`."""
+
+    column: str
+    name: str
+    may_set: bool
+    last: int
+
+
+def sequences(target: Target, oid: int) -> list[TargetSequence]:
+    """Return the sequences behind a table's columns; a column can have several, and several can share one."""
+    return [TargetSequence(*row) for row in target.rows(_FILE, "sequences", oid=oid)]
+
+
+def loose_sequences(target: Target, schema: str) -> list[str]:
+    """Return the sequences of a schema that belong to no column, by name as SQL spells it."""
+    return [row[0] for row in target.rows(_FILE, "loose_sequences", schema=schema)]
+
+
+def set_sequence(target: Target, name: str, value: int) -> None:
+    """Let a sequence go on after a value. It is not rolled back, and need not be: again it gives the same."""
+    target.ask(_FILE, "set_sequence", sequence=name, value=value)
+
+
+# Exclusion constraints come back with foreign keys: unlike a unique value, what excludes a row cannot be told to swap.
+_PHASES: dict[str, Literal["exclusion", "foreign_key"]] = {"f": "foreign_key", "x": "exclusion"}
 
 
 def attach_statement(constraint: TargetConstraint, table: str) -> TargetStatement:
@@ -118,7 +208,7 @@ def attach_statement(constraint: TargetConstraint, table: str) -> TargetStatemen
         sql.Identifier(constraint.schema, constraint.table), sql.Identifier(constraint.name)
     )
     return TargetStatement(
-        "foreign_key" if foreign else "unique",
+        _PHASES.get(constraint.kind, "unique"),
         table,
         constraint.name,
         head.as_string() + constraint.definition + later,

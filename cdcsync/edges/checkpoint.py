@@ -122,6 +122,14 @@ class CheckpointStore:
         rows = self._target.rows(_FILE, "pending_ddl", **self._which(), phases=list(phases))
         return [PendingDdl(*row) for row in rows]
 
+    def detached(self) -> list[PendingDdl]:
+        """Return what was taken off tables found in place and is not back yet, with PostgreSQL's refusals."""
+        return [PendingDdl(*row) for row in self._target.rows(_FILE, "detached", **self._which())]
+
+    def try_refused_again(self) -> None:
+        """Let unique constraints and indexes that PostgreSQL refused be tried once more."""
+        self._do("try_refused_again")
+
     def ddl_done(self, place: int, error: str | None) -> None:
         """Write down that a statement was run, or why PostgreSQL refused it."""
         self._do("ddl_done", place=place, error=error)

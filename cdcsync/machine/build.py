@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+import psycopg
 
 from cdcsync.core.ddl import target_ddl
 from cdcsync.edges import control
-from cdcsync.edges.catalog import TargetTable, attach_statement, detach, drop_index, find_table
-from cdcsync.edges.target import Target
+from cdcsync.edges.catalog import (
+    TargetTable,
+    attach_statement,
+    detach,
+    disable,
+    drop_index,
+    enable_statement,
+    find_table,
+    firing_triggers,
+)
+from cdcsync.edges.target import Target, one_line, passes_by_itself
+from cdcsync.machine.existing import fitted_plans
 from cdcsync.machine.fit import detachable, detachable_indexes
 from cdcsync.words.errors import RefusedError
 from cdcsync.words.nouns import NotCarried, SourceSchema, TablePlan, TargetStatement
@@ -43,7 +56,7 @@ def build_tables(
     Raises RefusedError where PostgreSQL refuses a table.
     """
     built = Built()
-    statements, not_carried = target_ddl(schema, plans, target_schema)
+    statements, not_carried = target_ddl(schema, fitted_plans(target, target_schema, plans), target_schema)
     for plan in wanted:
         found = find_table(target, target_schema, plan.target)
         built.created[plan.name] = found is None
@@ -53,7 +66,7 @@ def build_tables(
     for statement in statements:
         if statement.table in made:
             _build(target, target_schema, statement, built)
-    built.not_carried += [left for left in not_carried if left.table in built.created]
+    built.not_carried += [left for left in not_carried if left.table in made]
     return built
 
 
@@ -69,16 +82,39 @@ def register_tables(
 
 
 def make_room(target: Target, plan: TablePlan, found: TargetTable) -> list[Beside]:
-    """Take off a table found in place what would be in the way of rows coming one by one; return how it comes back."""
+    """Take off a table found in place what would be in the way of rows coming one by one; return how it comes back.
+
+    Triggers are disabled rather than passed by as a replica: few roles may be one, ENABLE ALWAYS fires there too, and
+    foreign keys that nobody enforced would go on being called valid.
+
+    Raises RefusedError where PostgreSQL does not let go of something.
+    """
     beside = []
     for constraint in detachable(target, plan, found):
         beside.append(Beside(attach_statement(constraint, plan.name), detached=True))
-        detach(target, constraint)
+        with _explaining(f"constraint {constraint.name} of {constraint.table}"):
+            detach(target, constraint)
     for index in detachable_indexes(target, plan, found):
         statement = TargetStatement("unique", plan.name, index.name, index.definition)
         beside.append(Beside(statement, detached=True))
-        drop_index(target, index)
+        with _explaining(f"index {index.name} of {plan.target}"):
+            drop_index(target, index)
+    for trigger in firing_triggers(target, found.oid):
+        beside.append(Beside(enable_statement(trigger, plan.name), detached=True))
+        with _explaining(f"trigger {trigger.name} of {plan.target}"):
+            disable(target, trigger)
     return beside
+
+
+@contextmanager
+def _explaining(what: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        if passes_by_itself(error):
+            raise
+        message = f"{what} is in the way of the rows, and PostgreSQL does not let go of it: {one_line(error)}"
+        raise RefusedError(message) from error
 
 
 def _build(target: Target, target_schema: str, statement: TargetStatement, built: Built) -> None:

@@ -16,7 +16,8 @@ from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.machine.capturable import capture_findings, migration_findings, mismatch_findings, taken_names
-from cdcsync.machine.context import Context, Installation, proposed_plans
+from cdcsync.machine.context import Context, Installation
+from cdcsync.machine.existing import existing_findings, fitted_plans, moved_plans, rows_in_the_way
 from cdcsync.machine.fit import misfits
 from cdcsync.words.errors import BadValueError
 from cdcsync.words.nouns import Finding, SourceSchema, TablePlan
@@ -36,10 +37,10 @@ Tick = Callable[[str, int], None]
 def check(context: Context, tick: Tick) -> list[Finding]:
     """Return all findings, blocking ones first. Changes nothing on either side."""
     with context.open_source() as source, context.open_target() as target:
-        schema, plans = proposed_plans(source, context.settings)
+        schema, plans = moved_plans(source, target, context.settings)
         findings = structural_findings(context, source, target, schema, plans)
         blocked = {finding.table for finding in findings if finding.severity == "blocking"}
-        for plan in plans:
+        for plan in fitted_plans(target, context.schema, plans):
             if plan.name not in blocked:
                 findings += _values(source, plan, tick)
     order = {"blocking": 0, "warning": 1, "info": 2}
@@ -57,24 +58,19 @@ def structural_findings(
     filled = source.is_installed() and control.is_registered(target, Installation(source).source_id)
     for plan in plans:
         findings += _name_findings(plan, plans)
-        if not filled:
-            findings += _misfits(target, context.schema, plan)
-    return findings
+    return findings if filled else findings + existing_findings(target, context.settings, schema, plans)
 
 
 def new_table_findings(target: Target, schema: str, plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]:
     """Return what stands in the way of a table that is to be captured beside those that are."""
-    return [*table_findings(plan, plans), *_misfits(target, schema, plan)]
+    found = find_table(target, schema, plan.target)
+    in_place = [] if found is None else misfits(target, schema, plan, found) or rows_in_the_way(target, schema, [plan])
+    return [*table_findings(plan, plans), *in_place]
 
 
 def table_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]:
     """Return what can be said of a table by its plan alone: whether it can be captured, and its names."""
     return [*capture_findings(plan), *_name_findings(plan, plans)]
-
-
-def _misfits(target: Target, schema: str, plan: TablePlan) -> list[Finding]:
-    found = find_table(target, schema, plan.target)
-    return [] if found is None else misfits(target, schema, plan, found)
 
 
 def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[TablePlan]) -> list[Finding]:

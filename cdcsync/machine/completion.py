@@ -9,12 +9,14 @@ from cdcsync.machine.session import Session
 from cdcsync.words.nouns import PendingDdl
 
 
-def complete_target(session: Session, *phases: str) -> None:
-    """Run the pending statements of these phases, each in a transaction of its own."""
+def complete_target(session: Session, *phases: str) -> list[str]:
+    """Run the pending statements of these phases, each in a transaction of its own; return PostgreSQL's refusals."""
+    refusals = []
     for pending in session.store.pending_ddl(*phases):
         with session.target.transaction():
             session.store.hold(session.checkpoint.position)
-            run_pending(session, pending)
+            refusals.append(run_pending(session, pending))
+    return [refusal for refusal in refusals if refusal is not None]
 
 
 def run_pending(session: Session, pending: PendingDdl) -> str | None:

@@ -11,7 +11,8 @@ from typing import Self
 
 from loguru import logger
 
-from cdcsync.core.evolution import evolution
+from cdcsync.core.bookkeeping import is_bookkeeping
+from cdcsync.core.evolution import evolution, with_known_names
 from cdcsync.core.plan import StorageClasses, table_plans, untyped_columns
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control, embedded
@@ -19,6 +20,7 @@ from cdcsync.edges.catalog import find_table
 from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
+from cdcsync.machine.fit import as_found
 from cdcsync.words.errors import DriftError, NotInstalledError, PermanentStopError
 from cdcsync.words.nouns import Anchor, Position, SourceSchema, TablePlan
 from cdcsync.words.settings import Settings
@@ -141,7 +143,10 @@ def installed_plans(
     with source.reading() as connection:
         schema = read_schema(connection)
         known = control.known_names(target, installation.source_id)
-        plans = {plan.name: plan for plan in table_plans(schema, settings, {}, known)}
+        plans = {
+            plan.name: with_known_names(plan, registered[plan.name].plan) if plan.name in registered else plan
+            for plan in table_plans(schema, settings, {}, known)
+        }
     for name in installation.numbers:
         if name not in registered:
             message = f"the target knows nothing of table {name}, which the source captures"
@@ -164,12 +169,21 @@ def not_as_mapped(name: str) -> str:
 
 
 def uncaptured_tables(source: Source, settings: Settings, captured: Collection[str]) -> list[str]:
-    """Return ordinary tables that nobody captures and no setting leaves out, inside a read transaction."""
+    """Return ordinary tables that nobody captures and no setting leaves out, inside a read transaction.
+
+    Bookkeeping of migrations that is not captured was left out at install.
+    """
     if not {name for (name,) in source.rows("table_names")} - set(captured):
         # Reading the whole schema takes a hundred times as long.
         return []
     names = [table.name for table in read_schema(source.connection).tables]
-    return [name for name in names if name not in captured and not settings.table(name).skip]
+    loose = [name for name in names if name not in captured and not settings.table(name).skip]
+    return [name for name in loose if not may_be_each_sides_own(settings, name)]
+
+
+def may_be_each_sides_own(settings: Settings, table: str) -> bool:
+    """Tell whether a table notes migrations, and the settings say neither skip = true nor skip = false of it."""
+    return is_bookkeeping(table) and "skip" not in settings.table(table).model_fields_set
 
 
 def _with_target_types(plan: TablePlan, target: Target, schema: str) -> TablePlan:
@@ -180,17 +194,9 @@ def _with_target_types(plan: TablePlan, target: Target, schema: str) -> TablePla
     if not table.guarded:
         message = f"table {schema}.{plan.target} of the target has no guard: somebody made it anew or took it off"
         raise DriftError(message)
-    found = {column.name: column for column in table.columns}
+    found = {column.name for column in table.columns}
     missing = [column.target for column in plan.columns if column.target not in found]
     if missing:
         message = f"table {schema}.{plan.target} of the target has no column {missing[0]} any more"
         raise DriftError(message)
-    return replace(
-        plan,
-        columns=tuple(
-            replace(column, type_sql=found[column.target].type_sql, not_null=found[column.target].not_null)
-            for column in plan.columns
-            # A column PostgreSQL generates takes no value; it computes its own.
-            if not found[column.target].generated
-        ),
-    )
+    return as_found(plan, table)

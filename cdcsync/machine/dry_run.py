@@ -12,7 +12,8 @@ from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
-from cdcsync.machine.context import Context, proposed_plans
+from cdcsync.machine.context import Context
+from cdcsync.machine.existing import fitted_plans, moved_plans
 from cdcsync.machine.refusals import explain, refused
 from cdcsync.words.errors import BadValueError
 from cdcsync.words.nouns import TablePlan
@@ -32,8 +33,8 @@ def dry_run(context: Context, tick: Callable[[str, int], None]) -> DryRunReport:
     """Try the copy of every table. Needs no installation and leaves nothing on either side."""
     report = DryRunReport()
     with context.open_source() as source, context.open_target() as target:
-        _, plans = proposed_plans(source, context.settings)
-        for plan in plans:
+        _, plans = moved_plans(source, target, context.settings)
+        for plan in fitted_plans(target, context.schema, plans):
             report.rows[plan.name] = 0
             _try_table(source, target, plan, report, tick)
     return report

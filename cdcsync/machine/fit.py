@@ -1,101 +1,206 @@
-"""Whether a table found in the target can take the rows of a planned one, and what is detached for that."""
+"""Whether a table found in the target can take the rows of a planned one, and what is taken off it for that."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from cdcsync.core.codecs import codec_for, has_rule
 from cdcsync.core.keys import Part
 from cdcsync.core.quoting import postgres_name
+from cdcsync.core.types import parse
 from cdcsync.edges.catalog import (
     TargetColumn,
     TargetConstraint,
     TargetIndex,
     TargetTable,
-    has_rows,
+    deferrable_keys,
     other_constraints,
+    sequences,
     unique_indexes,
     unique_keys,
-    user_triggers,
 )
 from cdcsync.edges.target import Target
 from cdcsync.words.nouns import ColumnPlan, Finding, TablePlan
 
-# A value of the kind each type stands for, which its column in the target has to take.
-_PROBES: dict[str, Part] = {
-    "bigint": ("integer", 1),
-    "double precision": ("real", 0.5),
-    "bytea": ("blob", bytes(16)),
+_BlockingFinding = Callable[..., Finding]
+
+_INTEGERS: tuple[Part, ...] = (("integer", 0), ("integer", 1), ("integer", 1_700_000_000))
+_REALS: tuple[Part, ...] = (("real", 0.5), ("real", 1.0))
+_BLOBS: tuple[Part, ...] = (("blob", bytes(16)),)
+_TEXTS: tuple[Part, ...] = tuple(
+    ("text", text)
+    for text in (
+        *("a", "1", "0.5", "true", "{}", "2024-01-01", "12:00:00", "2024-01-01 12:00:00", "127.0.0.1"),
+        *("0" * 32, "00000000-0000-4000-8000-000000000000"),
+    )
+)
+# Values of the kind each type stands for; the target's type has to take one of them at least. Of other types SQLite
+# may hold anything: only the values can tell.
+_SAMPLES = {
+    "bigint": _INTEGERS,
+    "double precision": _REALS,
+    "bytea": _BLOBS,
+    "text": _TEXTS,
+}
+_EVERYTHING = (*_INTEGERS, *_REALS, *_BLOBS, *_TEXTS)
+
+_TIMES = {"timestamp with time zone": "timestamptz", "timestamp without time zone": "timestamp", "date": "date"}
+
+_KINDS = {
+    "v": "a view",
+    "m": "a materialized view",
+    "p": "a partitioned table",
+    "f": "a foreign table",
+    "S": "a sequence",
+    "i": "an index",
+    "c": "a type",
+}
+
+# What it is, and what mends it.
+_OBSTACLES = {
+    "partition": ("is a partition", "DETACH PARTITION it"),
+    "inherits": ("inherits, or is inherited from", "NO INHERIT"),
+    "rules": ("has rules", "DROP RULE each of them until the handover is done"),
+    "row_security": (
+        "forces row level security on its owner",
+        "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY until the handover is done",
+    ),
+    "replica_identity": (
+        "is replicated by a unique index, which cannot be taken off",
+        "ALTER TABLE {} REPLICA IDENTITY DEFAULT until the handover is done",
+    ),
 }
 
 
 def misfits(target: Target, schema: str, plan: TablePlan, found: TargetTable) -> list[Finding]:
-    """Return what keeps a table that is already there from being filled; empty if nothing does."""
-    name = f"{schema}.{plan.target}"
+    """Return what keeps a table that is already there, rows apart, from being filled; empty if nothing does."""
+    name, quoted = f"{schema}.{plan.target}", postgres_name(schema, plan.target)
     ways = f'skip = true or target = "another name" under [tables.{plan.name}]'
-
-    def blocking(code: str, message: str, fix: str, column: str | None = None) -> Finding:
-        return Finding("blocking", code, message, fix, plan.name, column)
-
+    blocking = partial(_blocking, plan)
     if found.kind != "r":
-        return [blocking("target_in_the_way", f"{name} is in the way: it is no ordinary table", ways)]
+        kind = _KINDS.get(found.kind, "something else")
+        return [blocking("target_in_the_way", f"{name} is in the way: it is no ordinary table but {kind}", ways)]
     if not found.ours:
-        fix = f"ALTER TABLE {postgres_name(schema, plan.target)} OWNER TO this role, or {ways}"
+        fix = f"ALTER TABLE {quoted} OWNER TO this role, or {ways}"
         return [blocking("not_owner", f"{name} is in the way: it belongs to {found.owner}", fix)]
     if found.obstacles:
-        return [blocking("obstacle", f"{name} is in the way: it {what}", ways) for what in found.obstacles]
-    findings = []
-    if has_rows(target, schema, plan.target):
-        findings.append(
-            blocking("target_not_empty", f"table {name} is in the way: it holds rows", f"empty or drop it, or {ways}")
-        )
+        told = [_OBSTACLES[obstacle] for obstacle in found.obstacles]
+        return [
+            blocking("obstacle", f"{name} is in the way: it {what}", f"{mend.format(quoted)}, or {ways}")
+            for what, mend in told
+        ]
+    return [
+        *_key_misfits(target, name, plan, found),
+        *_not_ours(target, name, plan, found),
+        *_column_misfits(name, plan, found),
+    ]
+
+
+def _blocking(plan: TablePlan, code: str, message: str, fix: str, column: str | None = None) -> Finding:
+    return Finding("blocking", code, message, fix, plan.name, column)
+
+
+def _key_misfits(target: Target, name: str, plan: TablePlan, found: TargetTable) -> list[Finding]:
     key = frozenset(column.target for column in plan.key_plans)
-    if key and key not in unique_keys(target, found.oid):
-        message = f"{name} has no primary key or unique constraint on ({', '.join(sorted(key))})"
-        findings.append(blocking("no_key", message, "add one: rows are upserted by it"))
-    for trigger in user_triggers(target, found.oid):
-        message = f"{name} has a trigger {trigger}, which could change the rows that are copied"
-        findings.append(blocking("user_trigger", message, "drop it until the handover is done"))
-    return findings + _column_misfits(name, plan, found)
-
-
-def _column_misfits(name: str, plan: TablePlan, found: TargetTable) -> list[Finding]:
-    def blocking(code: str, message: str, fix: str, column: str | None = None) -> Finding:
-        return Finding("blocking", code, message, fix, plan.name, column)
-
+    if not key:
+        return []
+    listed = ", ".join(sorted(key))
     findings = []
-    columns = {column.name: column for column in found.columns}
-    wanted = {column.target for column in plan.columns}
-    for column in plan.columns:
-        if column.target not in columns:
-            fix = f"add it to {name}, or skip = true for the column"
-            findings.append(blocking("no_column", f"{name} has no column {column.target}", fix, column.source))
-        elif (reason := _cannot_hold(column, columns[column.target])) is not None:
-            fix = f"change its type, or name a format under [tables.{plan.name}.columns]"
-            message = f"{name}.{column.target} is {columns[column.target].type_sql}: {reason}"
-            findings.append(blocking("wrong_type", message, fix, column.source))
-    for extra in found.columns:
-        free = not extra.not_null or extra.has_default or extra.identity or extra.generated
-        if extra.name not in wanted and not free:
-            message = f"{name}.{extra.name} is NOT NULL without a default, and the source has no such column"
-            findings.append(blocking("no_value", message, f"give {name}.{extra.name} a default"))
+    if key <= {column.name for column in found.columns} and key not in unique_keys(target, found.oid):
+        why = f"{name} has no primary key or unique constraint on ({listed})"
+        if key in deferrable_keys(target, found.oid):
+            why += " but a DEFERRABLE one, which an upsert cannot use"
+        findings.append(_blocking(plan, "no_key", why, "add one: rows are upserted by it"))
+    for column in found.columns:
+        if column.name in key and column.generated:
+            message = f"{name}.{column.name} is generated by PostgreSQL, and rows are found by it"
+            findings.append(_blocking(plan, "generated_key", message, "make it a plain column"))
+        if column.name in key and column.equates:
+            message = f"the collation of {name}.{column.name} takes different keys for equal"
+            findings.append(_blocking(plan, "equal_keys", message, 'give the column COLLATE "C", or another such one'))
     return findings
 
 
-def _cannot_hold(column: ColumnPlan, found: TargetColumn) -> str | None:
-    """Say why the target's type takes no value of the source's kind; for text only the values can tell."""
-    if found.is_domain:
-        return "it is a domain, whose base type may round or cut"
-    if not has_rule(found.type_sql):
-        return "there is no rule for this type"
-    probe = _PROBES.get(column.type_sql)
-    if probe is None or found.generated:
+def _not_ours(target: Target, name: str, plan: TablePlan, found: TargetTable) -> list[Finding]:
+    """What has to be taken off or set, and belongs to somebody else."""
+    findings = []
+    for constraint in detachable(target, plan, found):
+        if not constraint.ours:
+            other = f"{constraint.schema}.{constraint.table}"
+            message = f"foreign key {constraint.name} of {other} refers to {name}, and that table is not this role's"
+            fix = f"ALTER TABLE {postgres_name(constraint.schema, constraint.table)} OWNER TO this role"
+            findings.append(_blocking(plan, "not_owner", message, fix))
+    filled = {column.target for column in plan.columns}
+    for sequence in sequences(target, found.oid):
+        if sequence.column in filled and not sequence.may_set:
+            message = f"{name}.{sequence.column} takes its values from {sequence.name}, which this role may not set"
+            findings.append(_blocking(plan, "not_owner", message, f"GRANT UPDATE ON SEQUENCE {sequence.name}"))
+    return findings
+
+
+def _column_misfits(name: str, plan: TablePlan, found: TargetTable) -> list[Finding]:
+    blocking: _BlockingFinding = partial(_blocking, plan)
+    findings = []
+    columns = {column.name: column for column in found.columns}
+    under = f"[tables.{plan.name}.columns]"
+    key = {part.name for part in plan.key}
+    for column in plan.columns:
+        there = columns.get(column.target)
+        if there is None:
+            fix = f"add it to {name}, or under {under}: {column.source} = {{ skip = true }} or a target = ..."
+            findings.append(blocking("no_column", f"{name} has no column {column.target}", fix, column.source))
+        elif (reason := _cannot_hold(column, there, key=column.source in key)) is not None:
+            message = f"{name}.{column.target} is {there.type_sql}: {reason}"
+            findings.append(blocking("wrong_type", message, _mended_type(under, column, there), column.source))
+    wanted = {column.target for column in plan.columns}
+    for extra in found.columns:
+        if extra.name not in wanted and not extra.may_be_left_out:
+            message = f"{name}.{extra.name} is NOT NULL without a default, and the source has no such column"
+            fix = f"give {name}.{extra.name} a default, or skip = true under [tables.{plan.name}]"
+            findings.append(blocking("no_value", message, fix))
+    return findings
+
+
+def _cannot_hold(column: ColumnPlan, found: TargetColumn, *, key: bool) -> str | None:
+    """Say why the target's type takes no value of the source's kind."""
+    if found.generated:
         return None
-    try:
-        codec_for(replace(column, type_sql=found.type_sql), key=False).one(*probe)
-    except ValueError as error:
-        return str(error)
-    return None
+    if not found.exact or not has_rule(found.type_sql):
+        return "there is no rule for this type"
+    codec = codec_for(replace(column, type_sql=found.type_sql), key=key)
+    reason = None
+    for sample in _SAMPLES.get(column.type_sql, _EVERYTHING):
+        try:
+            codec.one(*sample)
+        except ValueError as error:
+            reason = reason or str(error)
+        else:
+            return None
+    return reason
+
+
+def _mended_type(under: str, column: ColumnPlan, found: TargetColumn) -> str:
+    time = _TIMES.get(parse(found.type_sql).base)
+    if time is not None and column.type_sql in {"bigint", "double precision"}:
+        line = f'{column.source} = {{ type = "{time}", format = "epoch_s" }}'
+        return f"under {under}: {line} (or epoch_ms, epoch_us, julian)"
+    return f"change its type, or under {under}: {column.source} = {{ skip = true }}, or leave the whole table out"
+
+
+def as_found(plan: TablePlan, found: TargetTable) -> TablePlan:
+    """Return a plan with the types and NOT NULLs of the table that is there, without columns PostgreSQL computes."""
+    columns = {column.name: column for column in found.columns}
+    fitted = [(column, columns.get(column.target)) for column in plan.columns]
+    return replace(
+        plan,
+        columns=tuple(
+            column if there is None else replace(column, type_sql=there.type_sql, not_null=there.not_null)
+            for column, there in fitted
+            if there is None or not there.generated
+        ),
+    )
 
 
 def detachable_indexes(target: Target, plan: TablePlan, found: TargetTable) -> list[TargetIndex]:
@@ -105,10 +210,11 @@ def detachable_indexes(target: Target, plan: TablePlan, found: TargetTable) -> l
 
 
 def detachable(target: Target, plan: TablePlan, found: TargetTable) -> list[TargetConstraint]:
-    """Return what must not be enforced while rows arrive: foreign keys, and unique constraints but the key's."""
+    """Return what must not be enforced while rows arrive: foreign keys, and what keeps rows apart but by their key."""
     key = sorted(column.target for column in plan.key_plans)
+    filled = {column.target for column in plan.columns}
     return [
         constraint
         for constraint in other_constraints(target, found.oid)
-        if constraint.kind == "f" or sorted(constraint.columns) != key
+        if constraint.kind in {"f", "x"} or (sorted(constraint.columns) != key and filled & set(constraint.columns))
     ]

@@ -1,4 +1,4 @@
-"""Hand the target over to the application: sequences, foreign keys, guard off."""
+"""Hand the target over to the application: sequences, what is unique, foreign keys, triggers, guard off."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from cdcsync.core.quoting import sqlite_name
-from cdcsync.edges.catalog import find_table
+from cdcsync.edges.catalog import TargetSequence, find_table, loose_sequences, sequences, set_sequence
 from cdcsync.edges.control import run_ddl
 from cdcsync.edges.target import one_line, table_name
 from cdcsync.machine.completion import complete_target, run_pending
@@ -32,48 +32,58 @@ class HandoverReport:
 def hand_over(session: Session, decide: Callable[[], None]) -> HandoverReport:
     """Complete the target, ask `decide` for the last time, then switch the guard off: in one transaction.
 
-    `decide` raises to call it off. Then, or if the process is killed, no foreign key stays behind: enforced while
-    rows still arrive, its cascades would delete children nobody logged. A constraint that does not hold is left
-    unvalidated and remarked: the rows are what the source has.
+    `decide` raises to call it off. Then, or if the process is killed, no foreign key and no trigger stays behind:
+    enforced while rows still arrive, cascades would delete children nobody logged. A constraint that does not hold is
+    left unvalidated and remarked: the rows are what the source has.
     """
     report = HandoverReport()
-    for plan in session.plans.values():
-        _set_sequences(session, plan, report)
-    complete_target(session, "index", "unique")
+    _set_sequences(session, report)
+    # What PostgreSQL refused after the first catch-up may hold by now.
+    session.store.try_refused_again()
+    report.remarks += complete_target(session, "index", "unique")
     with session.target.transaction():
         session.store.hold(session.checkpoint.position)
-        for pending in session.store.pending_ddl("foreign_key"):
-            refusal = run_pending(session, pending)
-            report.remarks += [] if refusal is None else [refusal]
-        for plan in session.plans.values():
-            _validate_foreign_keys(session, plan, report)
+        for phase in ("exclusion", "foreign_key", "trigger"):
+            refusals = [run_pending(session, pending) for pending in session.store.pending_ddl(phase)]
+            report.remarks += [refusal for refusal in refusals if refusal is not None]
+        _validate_foreign_keys(session, report)
         decide()
         session.store.cut_over()
     return report
 
 
-def _set_sequences(session: Session, plan: TablePlan, report: HandoverReport) -> None:
-    """Ids go on where SQLite would: above max(id), and above what AUTOINCREMENT gave out and was deleted."""
-    schema = session.settings.target_schema
-    found = find_table(session.target, schema, plan.target)
-    if found is None:
-        return
-    qualified = table_name(schema, plan.target).as_string()
-    by_target = {column.target: column.source for column in plan.columns}
-    for column, sequence in session.target.rows(_FILE, "identity_sequences", oid=found.oid, qualified=qualified):
-        if column not in by_target:
-            continue
-        highest = _highest(session, plan, by_target[column])
-        value = max(highest, 1)
+def _set_sequences(session: Session, report: HandoverReport) -> None:
+    """Ids go on where SQLite would: above max(id), and above what AUTOINCREMENT gave out and was deleted.
+
+    A sequence that has come further stays: other tables may take their ids from it.
+    """
+    highest: dict[str, tuple[int, TargetSequence, TablePlan]] = {}
+    for plan in session.plans.values():
+        found = find_table(session.target, session.settings.target_schema, plan.target)
+        by_target = {column.target: column.source for column in plan.columns}
+        for sequence in sequences(session.target, found.oid) if found is not None else ():
+            if sequence.column in by_target:
+                value = _highest(session, plan, by_target[sequence.column])
+                before = highest.get(sequence.name, (0, sequence, plan))
+                highest[sequence.name] = max(before, (value, sequence, plan), key=lambda one: one[0])
+    for value, sequence, plan in highest.values():
+        _go_on_after(session, plan, sequence, value, report)
+    if loose := loose_sequences(session.target, session.settings.target_schema):
+        report.remarks.append(f"{', '.join(loose)}: these sequences belong to no column: set them yourself with setval")
+
+
+def _go_on_after(
+    session: Session, plan: TablePlan, sequence: TargetSequence, value: int, report: HandoverReport
+) -> None:
+    column = f"{plan.target}.{sequence.column}"
+    report.sequences[sequence.name] = max(value, sequence.last)
+    if value >= LAST_ID:
+        report.remarks.append(f"{column}: {value} is the last id there is")
+    if value > sequence.last:
         try:
-            # setval is not rolled back, and it need not be: doing it again gives the same.
-            session.target.ask(_FILE, "set_sequence", sequence=sequence, value=value, called=highest >= 1)
-        except psycopg.DataError as error:
-            report.remarks.append(f"{plan.target}.{column}: ids cannot go on after {value}: {one_line(error)}")
-            continue
-        if value >= LAST_ID:
-            report.remarks.append(f"{plan.target}.{column}: {value} is the last id there is")
-        report.sequences[sequence] = value
+            set_sequence(session.target, sequence.name, value)
+        except (psycopg.DataError, psycopg.errors.InsufficientPrivilege) as error:
+            report.remarks.append(f"{column}: ids cannot go on after {value}: {one_line(error)}")
 
 
 def _highest(session: Session, plan: TablePlan, column: str) -> int:
@@ -85,16 +95,15 @@ def _highest(session: Session, plan: TablePlan, column: str) -> int:
     return max((int(value) for value in found if isinstance(value, int)), default=0)
 
 
-def _validate_foreign_keys(session: Session, plan: TablePlan, report: HandoverReport) -> None:
+def _validate_foreign_keys(session: Session, report: HandoverReport) -> None:
     """Look for orphans before VALIDATE, which would only fail on the first: SQLite may have tolerated some."""
     schema = session.settings.target_schema
-    found = find_table(session.target, schema, plan.target)
-    if found is None:
-        return
-    child = table_name(schema, plan.target)
-    for name, parent, parent_schema, columns, parent_columns in session.target.rows(
-        _FILE, "foreign_keys", oid=found.oid
+    found = [find_table(session.target, schema, plan.target) for plan in session.plans.values()]
+    oids = [table.oid for table in found if table is not None]
+    for name, table, table_schema, parent, parent_schema, columns, parent_columns in session.target.rows(
+        _FILE, "unchecked_foreign_keys", oids=oids
     ):
+        child = table_name(table_schema, table)
         pairs = list(zip(columns, parent_columns, strict=True))
         names: dict[str, sql.Composable] = {
             "child": child,
@@ -110,11 +119,11 @@ def _validate_foreign_keys(session: Session, plan: TablePlan, report: HandoverRe
         orphans = session.target.ask(_FILE, "orphans", names)[0]
         if orphans:
             report.remarks.append(
-                f"foreign key {name} of {plan.target}: {orphans} rows have no parent; it guards new rows only "
+                f"foreign key {name} of {table}: {orphans} rows have no parent; it guards new rows only "
                 "(NOT VALID) until they are mended"
             )
             continue
         validate = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(child, sql.Identifier(name))
         refused = run_ddl(session.target, validate.as_string())
         if refused is not None:
-            report.remarks.append(f"foreign key {name} of {plan.target} could not be validated: {refused}")
+            report.remarks.append(f"foreign key {name} of {table} could not be validated: {refused}")

@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from loguru import logger
+
 from cdcsync.core.ddl import target_ddl
 from cdcsync.core.plan import table_plans
 from cdcsync.edges import capture, control
@@ -20,8 +22,9 @@ from cdcsync.machine.build import build_tables, register_tables
 from cdcsync.machine.capturable import capture_findings
 from cdcsync.machine.check import structural_findings
 from cdcsync.machine.context import Context, Installation, anchor_at, proposed_plans
+from cdcsync.machine.existing import moved_plans
 from cdcsync.words.errors import RefusedError, TargetError
-from cdcsync.words.nouns import Finding, NotCarried, Position, TablePlan
+from cdcsync.words.nouns import Finding, NotCarried, PendingDdl, Position, TablePlan
 from cdcsync.words.settings import Settings
 
 
@@ -56,7 +59,7 @@ def install(context: Context) -> InstallReport:
                 return InstallReport(tables=len(Installation(source).numbers), already=True)
             return _install_again(context, source, target, known)
         schema_version = source.schema_version()
-        schema, plans = proposed_plans(source, context.settings)
+        schema, plans = moved_plans(source, target, context.settings)
         _refuse_blocked(structural_findings(context, source, target, schema, plans))
         numbers = _captured_already(source)
         whole = numbers.keys() == {plan.name for plan in plans}
@@ -180,10 +183,24 @@ def _clean_target(context: Context, source_id: str | None, place: str, *, drop_c
             for number, name in store.target_tables():
                 if find_table(target, context.schema, name) is not None:
                     control.unguard(target, source_id, number, context.schema, name)
-            for pending in store.pending_ddl("unique", "foreign_key"):
-                if pending.detached:
-                    control.attach(target, pending.statement)
+            _bring_back(target, store.detached())
             control.forget(target, source_id)
             if drop_control:
                 control.drop(target)
         return True
+
+
+def _bring_back(target: Target, detached: Sequence[PendingDdl]) -> None:
+    """Give tables found in place back what was taken off them: what is unique first, foreign keys stand on it."""
+    order = ("unique", "exclusion", "foreign_key", "trigger")
+    for pending in sorted(detached, key=lambda one: order.index(one.phase)):
+        refused = control.attach(target, pending.statement)
+        if refused is not None:
+            logger.warning(
+                "{} {} of table {} is not back, because PostgreSQL refused it: {}; mend that and run {}",
+                pending.phase.replace("_", " "),
+                pending.name,
+                pending.table,
+                refused,
+                pending.statement,
+            )

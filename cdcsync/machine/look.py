@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from loguru import logger
 
 from cdcsync.core.drift import TableDrift
-from cdcsync.core.evolution import with_known_types
+from cdcsync.core.evolution import with_known_names, with_known_types
 from cdcsync.core.plan import table_plans, untyped_columns
 from cdcsync.edges import control
 from cdcsync.edges.control import RegisteredTable
@@ -17,7 +17,7 @@ from cdcsync.edges.schema import is_in_between, read_schema
 from cdcsync.edges.source import schema_objects
 from cdcsync.edges.triggers import trigger_statements
 from cdcsync.machine.check import new_table_findings
-from cdcsync.machine.context import Installation, storage_classes, uncaptured_tables
+from cdcsync.machine.context import Installation, may_be_each_sides_own, storage_classes, uncaptured_tables
 from cdcsync.machine.session import NOT_CAPTURED, Session
 from cdcsync.words.nouns import SourceSchema, TablePlan
 
@@ -82,12 +82,7 @@ def look(session: Session, registered: Mapping[str, RegisteredTable]) -> Look:
         other = not session.is_this_history(session.checkpoint.position)
     # Under whatever name: a table that took our triggers along was captured.
     renamed = {found.now for found in drift.values()} | {trigger.table for trigger in triggers}
-    plans = tuple(
-        with_known_types(plan, registered[plan.name].plan, [column for table, column in untyped if table == plan.name])
-        if plan.name in registered
-        else plan
-        for plan in plans
-    )
+    plans = tuple(_as_known(plan, registered, untyped) for plan in plans)
     plans = _to_capture(session, plans, registered, renamed)
     texts = {trigger.name: trigger.sql for trigger in triggers}
     return Look(
@@ -101,6 +96,17 @@ def look(session: Session, registered: Mapping[str, RegisteredTable]) -> Look:
     )
 
 
+def _as_known(
+    plan: TablePlan, registered: Mapping[str, RegisteredTable], untyped: Sequence[tuple[str, str]]
+) -> TablePlan:
+    """Return a plan with what install found out: types of columns that declare none, and how names are spelled."""
+    if plan.name not in registered:
+        return plan
+    before = registered[plan.name].plan
+    columns = [column for table, column in untyped if table == plan.name]
+    return with_known_names(with_known_types(plan, before, columns), before)
+
+
 def _to_capture(
     session: Session, plans: tuple[TablePlan, ...], registered: Mapping[str, RegisteredTable], renamed: set[str | None]
 ) -> tuple[TablePlan, ...]:
@@ -112,6 +118,7 @@ def _to_capture(
         for plan in plans
         if plan.name not in registered
         and (plan.name in captured or plan.name in renamed or takes_new)
+        and (plan.name in captured or not may_be_each_sides_own(session.settings, plan.name))
         and _can_be_captured(session, plan, plans)
     ]
     highest = max([*captured.values(), control.highest_number(session.target, session.store.source_id)])

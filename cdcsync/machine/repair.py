@@ -155,7 +155,7 @@ class _Repair:
         found = find_table(target, self._session.settings.target_schema, plan.target)
         if found is None:
             return False
-        constraints = [one for one in detachable(target, plan, found) if one.kind == "u"]
+        constraints = [one for one in detachable(target, plan, found) if one.kind != "f"]
         indexes = detachable_indexes(target, plan, found)
         with self._holding():
             for constraint in constraints:

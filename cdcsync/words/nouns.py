@@ -252,10 +252,10 @@ class TargetStatement:
 
     table: at install, must succeed. default, check: at install, each on its own; one that PostgreSQL refuses
     is listed. not_null: like unique, for a column added later. unique: after the first catch-up. index: after the
-    copy. foreign_key: at the handover.
+    copy. exclusion, foreign_key, trigger: at the handover.
     """
 
-    phase: Literal["table", "default", "check", "not_null", "unique", "index", "foreign_key"]
+    phase: Literal["table", "default", "check", "not_null", "unique", "index", "exclusion", "foreign_key", "trigger"]
     table: str
     name: str
     sql: str
@@ -263,7 +263,10 @@ class TargetStatement:
 
 @dataclass(frozen=True, slots=True)
 class PendingDdl:
-    """A statement that completes the target later, or did (`done`). `detached`: it brings back what stood there."""
+    """A statement that completes the target later, or did (`done`). `detached`: it brings back what stood there.
+
+    `error` is why PostgreSQL refused it when it was tried.
+    """
 
     place: int
     phase: str
@@ -272,6 +275,7 @@ class PendingDdl:
     statement: str
     detached: bool
     done: bool = False
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the tables of a target are: constraints, indexes and columns, as PostgreSQL's catalog tells them."""
+"""What the tables of a target are: constraints, indexes, columns and triggers, as PostgreSQL's catalog tells them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ COLUMNS = """
 SELECT table_name, column_name, data_type, is_nullable, column_default, identity_generation
 FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position
 """
+# When each fires, too; the guard is ours.
+TRIGGERS = """
+SELECT tgrelid::regclass::text, tgname, tgenabled::text, pg_get_triggerdef(oid) FROM pg_trigger
+WHERE NOT tgisinternal AND tgname <> '_cdcsync_guard' ORDER BY 1, 2
+"""
 
 
 def shape_of(pair: Pair) -> list[object]:
     """Return what the tables are, whether or not PostgreSQL has checked their foreign keys."""
     constraints = [(table, name, text.removesuffix(" NOT VALID")) for table, name, text, _ in pair.target(CONSTRAINTS)]
-    return [constraints, *(pair.target(query) for query in (INDEXES, COLUMNS))]
+    return [constraints, *(pair.target(query) for query in (INDEXES, COLUMNS, TRIGGERS))]
