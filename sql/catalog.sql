@@ -156,3 +156,7 @@ ORDER BY 1;
 
 -- name: set_sequence
 SELECT setval(%(sequence)s::regclass, %(value)s);
+
+-- name: lock
+-- Waits for writers at work and keeps others out; readers go on.
+LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE;

@@ -251,6 +251,16 @@ WHERE source_id = %(source_id)s AND table_name = %(table)s AND NOT detached ORDE
 UPDATE cdcsync.pending_ddl SET done_at = NULL, error = NULL
 WHERE source_id = %(source_id)s AND table_name = %(table)s AND name = %(name)s AND phase = 'unique' AND NOT detached;
 
+-- name: run_again
+UPDATE cdcsync.pending_ddl SET done_at = NULL, error = NULL
+WHERE source_id = %(source_id)s AND phase = %(phase)s AND table_name = %(table)s AND name = %(name)s;
+
+-- name: writes
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {counter};
+
+-- name: forget_writes
+SELECT setval({counter}::regclass, 1, false);
+
 -- name: highest_number
 SELECT greatest((SELECT coalesce(max(number), 0) FROM cdcsync.tables WHERE source_id = %(source_id)s),
                 (SELECT coalesce(max(number), 0) FROM cdcsync.drift WHERE source_id = %(source_id)s));

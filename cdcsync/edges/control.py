@@ -142,6 +142,12 @@ def run_again_later(target: Target, source_id: str, table: str, name: str) -> bo
     return found.rowcount > 0
 
 
+def run_again(target: Target, source_id: str, statement: TargetStatement) -> bool:
+    """Put a statement that was run back among what is pending; tell whether there is one of that phase and name."""
+    which = {"phase": statement.phase, "table": statement.table, "name": statement.name}
+    return target.execute(_FILE, "run_again", source_id=source_id, **which).rowcount > 0
+
+
 def highest_number(target: Target, source_id: str) -> int:
     """Return the highest table number this source ever had; none is used for two tables."""
     return int(target.ask(_FILE, "highest_number", source_id=source_id)[0])
@@ -169,6 +175,16 @@ def guard(target: Target, source_id: str, number: int, schema: str, table: str) 
     """Put the guard on a table."""
     for statement in guard_statements(source_id, number, schema, table):
         target.connection.execute(statement)
+
+
+def writes(target: Target, source_id: str, number: int) -> int:
+    """Return how many statements wrote to a table since the handover."""
+    return int(target.ask(_FILE, "writes", {"counter": _counter(source_id, number)})[0])
+
+
+def forget_writes(target: Target, source_id: str, number: int) -> None:
+    """Count the writes to a table from zero on."""
+    target.execute(_FILE, "forget_writes", {"counter": sql.Literal(_counter(source_id, number).as_string())})
 
 
 def unguard(target: Target, source_id: str, number: int, schema: str, table: str) -> None:

@@ -200,8 +200,8 @@ def _drain_and_prove(
             _refuse_different(verify(session, None, 0.0, lambda _table, _rows: watch()), report)
         else:
             _verify_changed(session, report, watch)
-    with report.step("sequences"):
-        report.remarks += handover.set_sequences(session).remarks
+    with report.step("complete"):
+        report.remarks += handover.complete(session).remarks
     watch()
 
 

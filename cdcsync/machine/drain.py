@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from cdcsync.machine import handover as handing_over
 from cdcsync.machine.context import Context, uncaptured_tables
-from cdcsync.machine.handover import HandoverReport, hand_over
+from cdcsync.machine.foreign_keys import validate_foreign_keys
+from cdcsync.machine.handover import HandoverReport
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
@@ -67,10 +69,10 @@ def drain(
             if handover:
                 _refuse_open_drift(session)
                 refuse_quarantine(session, accept_quarantine)
-                left = left_behind(session)
-                report.handover = hand_over(session, lambda: _decide(session))
-                report.handover.remarks += left
+                report.handover = HandoverReport(remarks=left_behind(session) + handing_over.complete(session).remarks)
+                report.handover.remarks += handing_over.hand_over(session, lambda: _decide(session)).remarks
                 report.handed_over = True
+                report.handover.remarks += validate_foreign_keys(session)
         except _OutOfTimeError:
             report.reason = f"not drained within {timeout:.0f} s: changes come faster, or a table is being copied"
         except DriftError as error:

@@ -9,9 +9,9 @@ import psycopg
 from loguru import logger
 
 from cdcsync.edges.target import Target, one_line
-from cdcsync.machine import handover
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport
+from cdcsync.machine.foreign_keys import validate_foreign_keys
 from cdcsync.machine.hooks import run_hook
 from cdcsync.machine.rollback import take_back
 from cdcsync.machine.session import Session
@@ -64,7 +64,7 @@ def switch(session: Session, report: CutoverReport, counting: Counting) -> None:
         report.row_counts = counting.counts()
     _compare(session, report)
     with report.step("validate"):
-        report.remarks += handover.validate_foreign_keys(session).remarks
+        report.remarks += validate_foreign_keys(session)
     report.done = True
 
 
@@ -73,7 +73,7 @@ def finish(session: Session, report: CutoverReport) -> None:
     session.prepare_handed_over()
     if session.store.switched_at is None and not _switch(session, report):
         return
-    report.remarks += handover.validate_foreign_keys(session).remarks
+    report.remarks += validate_foreign_keys(session)
     report.remarks.append(f"handed over at {session.store.cut_over_at:%Y-%m-%d %H:%M:%S %Z}")
     report.done = True
 

@@ -9,11 +9,15 @@ from psycopg import sql
 
 from cdcsync.machine.comparison import VerifyReport
 from cdcsync.machine.context import Context
+from cdcsync.machine.cutover import cutover
+from cdcsync.machine.cutover_report import CutoverReport
 from cdcsync.machine.drain import DrainReport, drain
+from cdcsync.machine.gates import CutoverOptions
 from cdcsync.machine.install import InstallReport, install, uninstall
 from cdcsync.machine.mend import repair_different
 from cdcsync.machine.quarantined import entries
 from cdcsync.machine.retry import RetryReport, retry
+from cdcsync.machine.rollback import RollbackReport, rollback
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
@@ -147,6 +151,16 @@ class Pair:
                 handover=handover,
                 accept_quarantine=accept_quarantine,
             )
+
+    def cutover(self, **options: Any) -> CutoverReport:
+        """Cut over; without a backup unless it is asked for."""
+        with Context(self.settings) as context:
+            return cutover(context, CutoverOptions(**options))
+
+    def rollback(self, *, discard: bool = False) -> RollbackReport:
+        """Go back to SQLite."""
+        with Context(self.settings) as context:
+            return rollback(context, discard=discard)
 
     def uninstall(self) -> None:
         """Uninstall; the control schema stays."""
