@@ -79,8 +79,8 @@ SELECT count(*) FROM sqlite_master WHERE name GLOB '_cdcsync_*';
 -- name: has_meta
 SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_cdcsync_meta';
 
--- name: has_fence
-SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name GLOB '_cdcsync_fence_*';
+-- name: fence_triggers
+SELECT name FROM sqlite_master WHERE type = 'trigger' AND name GLOB '_cdcsync_fence_*';
 
 -- name: log_columns
 SELECT name FROM pragma_table_info('_cdcsync_log');

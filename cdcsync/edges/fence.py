@@ -129,14 +129,22 @@ def fence_statements(tables: Sequence[tuple[int, str]], message: str) -> list[st
 
 def fence_message(source: Source) -> str | None:
     """Return what a permanent fence says; None where there is none."""
-    return dict(source.rows("meta")).get("fence") if source.ask("has_fence") else None
+    if not fence_triggers(source):
+        return None
+    # After uninstall the triggers are all that is left.
+    return dict(source.rows("meta")).get("fence") if source.ask("has_meta") else "it was handed over"
+
+
+def fence_triggers(source: Source) -> list[str]:
+    """Return the names of the triggers of a permanent fence."""
+    return [name for (name,) in source.rows("fence_triggers")]
 
 
 def lift_permanent(path: Path) -> float:
     """Drop a permanent fence; return the seconds the write lock was held. Raises what `writing` does."""
     with writing(path) as connection:
         began = time.perf_counter()
-        for (name,) in connection.execute(sqlite_statement("capture.sql", "fence_triggers").template).fetchall():
+        for (name,) in connection.execute(sqlite_statement("source.sql", "fence_triggers").template).fetchall():
             drop = sqlite_statement("capture.sql", "drop_trigger").substitute(name=sqlite_name(name))
             try:
                 connection.execute(drop)

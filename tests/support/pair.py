@@ -162,10 +162,10 @@ class Pair:
         with Context(self.settings) as context:
             return rollback(context, discard=discard)
 
-    def uninstall(self) -> None:
+    def uninstall(self, *, lift_fence: bool = False) -> None:
         """Uninstall; the control schema stays."""
         with Context(self.settings) as context:
-            uninstall(context, drop_control=False, source_only=False)
+            uninstall(context, drop_control=False, source_only=False, lift_fence=lift_fence)
 
 
 def wipe(database: Database) -> None:
