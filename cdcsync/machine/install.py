@@ -147,7 +147,7 @@ def planned_statements(context: Context) -> dict[str, list[str]]:
     }
 
 
-def uninstall(context: Context, *, drop_control: bool, source_only: bool, lift_fence: bool) -> float | None:
+def uninstall(context: Context, *, drop_control: bool, source_only: bool, lift_fence: bool = False) -> float | None:
     """Take guard and triggers off the target's tables, then everything of ours out of the source. User tables stay.
 
     After a handover the fence stays too, unless `lift_fence`: no stale process is to write to the old file.
