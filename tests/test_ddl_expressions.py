@@ -121,6 +121,17 @@ i > 0 AND t <> '' OR b
 NOT (i > 0 AND j > 0)
 i BETWEEN 1 AND 5 AND j BETWEEN 1 AND 3
 i = 1e2 OR i = 0x64
+typeof(t) = 'text'
+typeof(i) IN ('integer', 'null')
+NOT (js IS NULL OR json_valid(js))
+hex(x) = 'FF'
+length(u) = 36
+nullif(n, 'ABC') = 'Abc'
+i * 0.1 = 0.5
+0.1 + 0.2 = 0.3
+- -(0.1) < r
+60 * 60 * 24 * 365 * 100 > i
+b IN ('0', '1')
 """
 
 
@@ -141,11 +152,21 @@ def test_conditions_mean_the_same(postgres: psycopg.Connection) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("typeof(i) = 'integer'", "storage class"),
-        ("json_valid(js)", "jsonb holds nothing but valid JSON"),
+        ("typeof(num) = 'real'", "storage class"),
+        ("typeof(coalesce(i, 0)) = 'integer'", "storage class"),
+        ("json_valid(i)", "a spelling that does not arrive"),
+        ("coalesce(t, 0) = 5", "is used as a number"),
+        ("length(t) > '3'", "compared with the constant '3'"),
+        ("coalesce(i, 0) = '5'", "compared with the constant '5'"),
+        ("'ABC' IN (n)", "collation of its left side"),
+        ("num + 1 > 3", "decimals in binary"),
+        ("u <> '0E37DF36-F698-11E6-8DD4-CB9CED3DF976'", "has no case"),
+        ("t GLOB '[z-a]'", "from the end to the beginning"),
+        ("+i = '5'", "unary plus"),
+        ("9223372036854775807 + 1 > i", "does not fit an integer"),
         ("js <> '[]'", "is compared with"),
         ("length(js) > 2", "js, which is jsonb in PostgreSQL, is used as text"),
-        ("length(u) = 36", "u, which is uuid in PostgreSQL, is used as text"),
+        ("u LIKE '%-%'", "u, which is uuid in PostgreSQL, is used as text"),
         ("u <> ''", "'' is no UUID"),
         ("ts LIKE '____-%'", "ts, which is timestamp with time zone in PostgreSQL, is used as text"),
         ("ts <> ''", "is compared with the constant ''"),

@@ -18,7 +18,7 @@ CREATE TABLE teams (id TEXT PRIMARY KEY COLLATE NOCASE);
 CREATE TABLE "Users" (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     "e-mail" TEXT NOT NULL COLLATE NOCASE UNIQUE,
-    name VARCHAR(20) DEFAULT 'it''s' CONSTRAINT name_ok CHECK (length(name) > 0 AND typeof(name) = 'text'),
+    name VARCHAR(20) DEFAULT 'it''s' CONSTRAINT name_ok CHECK (length(name) > 0 AND round(name) = 1),
     active BOOLEAN NOT NULL DEFAULT 1 CHECK (active IN (0, 1)),
     created DATETIME DEFAULT CURRENT_TIMESTAMP,
     twice INTEGER GENERATED ALWAYS AS (id * 2) STORED,
@@ -68,7 +68,7 @@ DEFERRABLE INITIALLY DEFERRED NOT VALID"""
     )
     assert [(left.table, left.what) for left in built[1]] == [
         ("Users", "generated column twice"),
-        ("Users", "CHECK name_ok (TYPEOF(\"name\") = 'text')"),
+        ("Users", 'CHECK name_ok (ROUND("name") = 1)'),
     ]
 
 

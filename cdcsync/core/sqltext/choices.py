@@ -9,7 +9,7 @@ from psycopg import sql
 
 from cdcsync.core.sqltext.coercions import truth
 from cdcsync.core.sqltext.comparison import comparable, compared, unified
-from cdcsync.core.sqltext.kinds import widest
+from cdcsync.core.sqltext.kinds import one_of
 from cdcsync.core.sqltext.terms import Term, call
 from cdcsync.core.sqltext.translator import Handler
 
@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 
 
 def _nullified(translator: Translator, node: exp.Expression) -> Term:
-    left, right = comparable(*translator.operands(node))
-    return replace(call("nullif", left.kind, [left, right]), column=left.column)
+    # A function sees values, whose affinity plays no part any more.
+    whole, other = (replace(term, affinity="") for term in translator.operands(node))
+    left, right = comparable(whole, other)
+    if left.code == whole.code and left.kind == right.kind:
+        return replace(call("nullif", left.kind, [left, right]), column=left.column)
+    # PostgreSQL's own would give the type that holds both, SQLite gives the first value as it is.
+    code = sql.SQL("CASE WHEN {} = {} THEN NULL ELSE {} END").format(left.inner, right.inner, whole.code)
+    return Term(code, whole.kind)
 
 
 def _coalesced(translator: Translator, node: exp.Expression) -> Term:
     terms = unified(translator.terms([node.this, *node.expressions]))
     first = next((term for term in terms if term.kind != "null"), terms[0])
-    called = call("coalesce", widest({term.kind for term in terms}), terms)
+    called = call("coalesce", one_of({term.kind for term in terms}), terms)
     return replace(called, column=first.column)
 
 
@@ -60,7 +66,7 @@ def _chosen(
     if default is not None:
         pieces.append(sql.SQL("ELSE {}").format(results[-1].code))
     code = sql.SQL("CASE {} END").format(sql.SQL(" ").join(pieces))
-    return Term(code, widest({result.kind for result in results}))
+    return Term(code, one_of({result.kind for result in results}))
 
 
 HANDLERS = {

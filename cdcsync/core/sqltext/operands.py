@@ -16,6 +16,8 @@ from cdcsync.core.sqltext.terms import Term, column_term, text_term
 from cdcsync.core.sqltext.translator import Handler
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlglot import exp
 
     from cdcsync.core.sqltext.translator import Translator
@@ -25,7 +27,7 @@ def _column(translator: Translator, node: exp.Expression) -> Term:
     scope = translator.scope
     name = scope.source_name(node.name)
     if name is not None:
-        return column_term(scope.column(name), scope.collations.get(name, "BINARY"))
+        return column_term(scope.column(name), scope.collations.get(name, "BINARY"), scope.affinity(name))
     if not node.this.args.get("quoted") or node.args.get("table"):
         refuse(f"{node.name} is no column that arrives")
     # SQLite takes a double-quoted name that is no column for a string.
@@ -56,11 +58,19 @@ def _parentheses(translator: Translator, node: exp.Expression) -> Term:
     return translator.term(node.this)
 
 
-def _collation(translator: Translator, node: exp.Expression) -> Term:
+def _above(node: exp.Expression) -> Iterator[str]:
+    """Return the kinds of the nodes around this one up to the whole expression, but for parentheses."""
     above = node.parent
-    while above is not None and above.key == "paren":
+    while above is not None and above.key != "select":
+        if above.key != "paren":
+            yield above.key
         above = above.parent
-    if above is None or above.key not in {*COMPARISONS, "is", "in", "between", "select"}:
+
+
+def _collation(translator: Translator, node: exp.Expression) -> Term:
+    # SQLite lets a COLLATE reach whatever the value it is in, computed or chosen, is compared with.
+    above = list(_above(node))
+    if not above or above[0] not in {*COMPARISONS, "is", "in", "between"} or {*above[1:]} - {"and", "or", "not"}:
         refuse(f"{spelled(node)} reaches further than it seems to")
     return replace(translator.term(node.this), collation=node.expression.name.upper(), explicit=True)
 
