@@ -37,6 +37,28 @@ def test_checks_are_split_renamed_and_named() -> None:
     assert [left.what for left in built[1]] == ["CHECK (HEX(\"a\") <> '')", 'CHECK (TYPEOF("a") = ROUND("a"))']
 
 
+def test_conflict_clauses_are_listed() -> None:
+    """Clauses that change what a statement does are listed; ABORT is what PostgreSQL does anyway."""
+    built = build(
+        "CREATE TABLE t (a INTEGER PRIMARY KEY ON CONFLICT REPLACE, b TEXT NOT NULL ON CONFLICT ABORT,"
+        " c INT UNIQUE ON CONFLICT FAIL, UNIQUE (a, c) ON CONFLICT IGNORE)"
+    )
+    places = [("REPLACE", "a"), ("FAIL", "c"), ("IGNORE", "a constraint of the table")]
+    assert [left.what for left in built[1]] == [f"ON CONFLICT {action} at {place}" for action, place in places]
+    assert all(left.suggestion for left in built[1])
+
+
+def test_a_column_without_case_is_checked_with_case() -> None:
+    """A citext column would take ABC for abc, where SQLite's CHECK does not."""
+    script = "CREATE TABLE t (c TEXT CHECK (c = 'abc'), j JSON CHECK (json_valid(j)), d TEXT CHECK (json_valid(d)))"
+    built = build(script, t={"columns": {"c": "citext"}})
+    assert [text.split("CHECK ")[1] for text in texts(built, "check")] == [
+        "(CAST(\"c\" AS text) = 'abc')",
+        '("d" IS JSON)',
+    ]
+    assert built[1] == ()
+
+
 def test_odd_create_table_text() -> None:
     """Constraints are found in text that parsers of SQL stumble over, and nowhere else."""
     built = build(

@@ -28,6 +28,18 @@ def test_foreign_keys() -> None:
     ]
 
 
+def test_a_key_that_may_be_deferred_stays_so() -> None:
+    """DEFERRABLE alone leaves it to the transaction; MATCH, which SQLite reads and forgets, is forgotten."""
+    built = build(
+        "CREATE TABLE p (id INTEGER PRIMARY KEY);"
+        "CREATE TABLE c (a INT REFERENCES p MATCH FULL DEFERRABLE, b INT REFERENCES p DEFERRABLE INITIALLY IMMEDIATE)"
+    )
+    assert [statement.split("NO ACTION")[-1] for statement in texts(built, "foreign_key")] == [
+        " DEFERRABLE NOT VALID"
+    ] * 2
+    assert built[1] == ()
+
+
 def test_foreign_keys_that_are_not_carried() -> None:
     """A parent that is not moved, not unique or of another type is listed with its reason."""
     built = build(

@@ -147,6 +147,8 @@ def test_names_are_short_enough_and_distinct(postgres: psycopg.Connection) -> No
     assert names(built, "unique") == [f"t_{long}_{'ä' * 10}", f"t_{long}_{'ä' * 9}_2", "t_a_key_2"]
     assert names(built, "index") == ["moved_2", "t_pkey", "t_a_key"]
     assert 'CONSTRAINT "t_pkey_2" PRIMARY KEY' in texts(built, "table")[0]
+    assert [left.what for left in built[1]] == ["name of index moved"]
+    assert "moved_2" in built[1][0].reason
     assert built == build(script, x={"target": "moved"})
     execute(postgres, built)
 

@@ -14,6 +14,7 @@ from cdcsync.core.sqltext.parsing import spelled
 from cdcsync.core.sqltext.refusal import refuse
 from cdcsync.core.sqltext.terms import Term, column_term, text_term
 from cdcsync.core.sqltext.translator import Handler
+from cdcsync.core.types import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +28,18 @@ def _column(translator: Translator, node: exp.Expression) -> Term:
     scope = translator.scope
     name = scope.source_name(node.name)
     if name is not None:
-        return column_term(scope.column(name), scope.collations.get(name, "BINARY"), scope.affinity(name))
+        return _cased(column_term(scope.column(name), scope.collations.get(name, "BINARY"), scope.affinity(name)))
     if not node.this.args.get("quoted") or node.args.get("table"):
         refuse(f"{node.name} is no column that arrives")
     # SQLite takes a double-quoted name that is no column for a string.
     return text_term(node.name)
+
+
+def _cased(term: Term) -> Term:
+    """Return a column so that PostgreSQL tells its letters apart, as SQLite does: citext would not."""
+    if term.column is None or parse(term.column.type_sql).base != "citext":
+        return term
+    return replace(term, code=sql.SQL("CAST({} AS text)").format(term.code))
 
 
 def _literal(_: Translator, node: exp.Expression) -> Term:
