@@ -70,6 +70,20 @@ DEFAULTS = [
     ("INTEGER", "(-5)", "-5"),
     ("INTEGER", "'7'", "7"),
     ("INTEGER", "1.0", "1"),
+    (
+        "INTEGER",
+        "(CAST(unixepoch('subsec') * 1000 AS INT))",
+        "CAST(floor(extract(epoch FROM CURRENT_TIMESTAMP) * 1000) AS bigint)",
+    ),
+    ("REAL", "(unixepoch('now', 'subsec'))", "round(extract(epoch FROM CURRENT_TIMESTAMP), 3)"),
+    ("TEXT", "(1 + 2)", "'3'"),
+    (
+        "TEXT",
+        "('u_' || lower(hex(randomblob(4))))",
+        "'u_' || encode(substr(sha256(uuid_send(gen_random_uuid())), 1, 4), 'hex')",
+    ),
+    ("TEXT", "(hex(randomblob(16)))", "upper(replace(CAST(gen_random_uuid() AS text), '-', ''))"),
+    ("BLOB", "(randomblob(4))", "substr(sha256(uuid_send(gen_random_uuid())), 1, 4)"),
     ("INTEGER", "0x1F", "31"),
     ("INTEGER", "0xFFFFFFFFFFFFFFFF", "-1"),
     ("INTEGER", "9223372036854775807", "9223372036854775807"),
@@ -125,6 +139,8 @@ def test_default(declared: str, default: str, wanted: str | None, postgres: psyc
         ("INTEGER", "(- -5)", "no single expression"),
         ("TEXT", "(-'abc')", "is used as a number"),
         ("TEXT", "(lower(hex(randomblob(64))))", "no random value"),
+        ("TEXT", "9223372036854775808", "digits of its own"),
+        ("TEXT", f"('a-' || {UUID4})", "counts from the end"),
         ("TEXT", "(strftime('%w', 'now'))", "no equivalent in to_char"),
         ("TEXT", "(printf('%d', 1))", "no sure equivalent"),
         ("JSON", "'{'", "Expecting property name"),
@@ -138,6 +154,28 @@ def test_default_that_is_not_carried(declared: str, default: str, reason: str) -
     assert [statement.phase for statement in statements] == ["table"]
     assert reason in left[0].reason
     assert left[0].suggestion
+
+
+RANDOM = [
+    ("TEXT", UUID4, "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"),
+    ("TEXT", "(lower(hex(randomblob(20))))", "[0-9a-f]{40}"),
+    ("TEXT", "('k' || hex(randomblob(32)))", "k[0-9A-F]{64}"),
+    ("INTEGER", "(random())", "-?[0-9]+"),
+    ("INTEGER", "(abs(random()) % 10)", "[0-9]"),
+    ("BLOB", "(randomblob(16))", r"\\x[0-9a-f]{32}"),
+]
+
+
+@pytest.mark.parametrize(("declared", "default", "form"), RANDOM)
+def test_random_defaults_differ_and_have_their_form(
+    declared: str, default: str, form: str, postgres: psycopg.Connection
+) -> None:
+    """Each row gets a value of its own in the form that SQLite gives it."""
+    execute(postgres, build(f"CREATE TABLE t (c {declared} DEFAULT {default})"))
+    postgres.execute("INSERT INTO t SELECT FROM generate_series(1, 2)")
+    values = [value for (value,) in postgres.execute("SELECT c::text FROM t")]
+    assert all(re.fullmatch(form, value) for value in values), values
+    assert len({*values}) == 2 or form == "[0-9]"
 
 
 def test_default_of_the_mapping() -> None:

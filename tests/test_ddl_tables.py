@@ -128,7 +128,7 @@ def test_generated_column() -> None:
         ("generated column c", "it arrives as a plain column"),
     ]
     assert built[1][0].suggestion == (
-        'after the cutover: ALTER TABLE "app"."t" DROP COLUMN "b", '
+        'after the cutover, before the application writes: ALTER TABLE "app"."t" DROP COLUMN "b", '
         'ADD COLUMN "b" bigint GENERATED ALWAYS AS ("a" + 1) STORED'
     )
     assert "no sure equivalent" in built[1][1].suggestion

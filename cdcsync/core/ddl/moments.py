@@ -112,6 +112,8 @@ def _moment_of_call(name: str, arguments: list[str]) -> _Moment | None:
     if name == "strftime" and arguments:
         form = {"%s": "epoch", "%J": "julian"}.get(arguments[0]) or _template(arguments[0])
         arguments = arguments[1:]
+    if arguments[:1] in (["subsec"], ["subsecond"]):
+        arguments = ["now", *arguments]
     if form is None or (arguments and arguments[0].lower() != "now"):
         return None
     shift, fraction = 0, False

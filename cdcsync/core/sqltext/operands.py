@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,8 @@ def _literal(_: Translator, node: exp.Expression) -> Term:
         return text_term(node.name)
     digits = node.name.replace("_", "")
     value = number_value(digits)
+    if math.isinf(value) or (value == 0 and digits.lower().partition("e")[0].strip("0.")):
+        refuse(f"{digits} is beyond what PostgreSQL's numbers hold")
     return Term(sql.SQL(digits), "integer" if isinstance(value, int) else "float", value)
 
 
