@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
-from support.ddl import SAMPLE, SAMPLE_TYPES, arrived, build, execute, mapping, sample, texts
+from support.ddl import SAMPLE, SAMPLE_TYPES, arrived, build, execute, mapping, on_both_sides, sample, texts
 from support.ddl_expressions import expressions
 
-from cdcsync.core.ddl import target_ddl
 from cdcsync.core.plan import table_plans
 from cdcsync.core.sqltext.refusal import UntranslatableError
 from cdcsync.core.sqltext.translate import translate
@@ -29,11 +28,12 @@ COMPARED = {"boolean", "integer", "numeric", "float", "text", "bytea"}
 
 
 
-def examples(count: int) -> settings:
-    """Return settings without shrinking, which would ask the databases for minutes."""
+def examples(*, full: bool, few: int, many: int) -> settings:
+    """Return settings without shrinking, which would ask the databases for minutes; few are always the same."""
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much]
-    return settings(max_examples=count, deadline=None, suppress_health_check=slow, phases=[Phase.generate])
-
+    phases = [Phase.generate]
+    count = many if full else few
+    return settings(max_examples=count, derandomize=not full, deadline=None, suppress_health_check=slow, phases=phases)
 
 
 def plain(value: Any) -> Any:
@@ -46,22 +46,11 @@ def truth_of(term: Term, value: Any) -> Any:
     return float(bool(value)) if term.kind == "boolean" and isinstance(value, int | float) else value
 
 
-def fill(postgres: psycopg.Connection) -> None:
-    """Make the table of the sample with its rows."""
-    source, plan, _ = sample()
-    postgres.execute(sql.SQL(target_ddl(read_schema(source), [plan], "app")[0][0].sql))
-    values = ", ".join(f"%s::{column.type_sql}" for column in plan.columns)
-    for row in source.execute("SELECT * FROM s").fetchall():
-        postgres.execute(f"INSERT INTO s VALUES ({values})", arrived(plan, row))
-    source.close()
-
-
 def test_expressions_have_the_same_values(postgres: psycopg.Connection, *, full: bool) -> None:
     """An expression that is translated has the same value in every row on both sides."""
-    fill(postgres)
-    source, _, scope = sample()
+    source, scope = on_both_sides(postgres)
 
-    @examples(20_000 if full else 400)
+    @examples(full=full, few=250, many=20_000)
     @given(expressions())
     def compare(text: str) -> None:
         with suppress(UntranslatableError, sqlite3.OperationalError):
@@ -88,7 +77,7 @@ DEFAULTS = st.one_of(st.sampled_from(CONSTANTS), st.sampled_from(COMPUTED).map("
 def test_defaults_give_the_same_values(postgres: psycopg.Connection, *, full: bool) -> None:
     """A row without values is in PostgreSQL what the same row of SQLite's would have become on its way there."""
 
-    @examples(500 if full else 25)
+    @examples(full=full, few=25, many=500)
     @given(st.lists(st.tuples(st.sampled_from(TYPES), DEFAULTS), min_size=12, max_size=12))
     def compare(columns: list[tuple[str, str]]) -> None:
         listed = ", ".join(f"c{place} {declared} DEFAULT {text}" for place, (declared, text) in enumerate(columns))
@@ -129,7 +118,7 @@ def test_unique_indexes_refuse_the_same_rows(postgres: psycopg.Connection, *, fu
     source.close()
     values = ", ".join(f"%s::{column.type_sql}" for column in plan.columns)
 
-    @examples(500 if full else 25)
+    @examples(full=full, few=25, many=500)
     @given(st.lists(st.sampled_from(TERMS), min_size=1, max_size=2), st.sampled_from(CONDITIONS), st.permutations(rows))
     def compare(terms: list[str], where: str, order: list[tuple[Any, ...]]) -> None:
         script = f"{SAMPLE}; CREATE UNIQUE INDEX u ON s ({', '.join(terms)}){where}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import psycopg
-from support.ddl import build, texts
+from support.ddl import build, execute, texts
 
 from cdcsync.core.ddl.foreign_keys import can_refer
 
@@ -38,6 +38,23 @@ def test_a_key_that_may_be_deferred_stays_so() -> None:
         " DEFERRABLE NOT VALID"
     ] * 2
     assert built[1] == ()
+
+
+ACTIONS = {"NO ACTION": "a", "RESTRICT": "r", "CASCADE": "c", "SET NULL": "n", "SET DEFAULT": "d"}
+
+
+def test_the_catalog_knows_every_action(postgres: psycopg.Connection) -> None:
+    """What SQLite is to do with the children, PostgreSQL does; a key may refer to its own table and to a UNIQUE."""
+    keys = [
+        f"c{place} INT DEFAULT 0 REFERENCES t (u) ON DELETE {action} ON UPDATE {action} DEFERRABLE INITIALLY DEFERRED"
+        for place, action in enumerate(ACTIONS)
+    ]
+    execute(postgres, build(f"CREATE TABLE t (id INTEGER PRIMARY KEY, u INT UNIQUE, {', '.join(keys)})"))
+    query = """
+        SELECT confdeltype::text, confupdtype::text, confmatchtype::text, condeferrable, condeferred
+        FROM pg_constraint WHERE contype = 'f' AND connamespace = 'app'::regnamespace ORDER BY conname
+    """
+    assert postgres.execute(query).fetchall() == [(code, code, "s", True, True) for code in ACTIONS.values()]
 
 
 def test_foreign_keys_that_are_not_carried() -> None:

@@ -129,6 +129,16 @@ def sample() -> tuple[sqlite3.Connection, TablePlan, Scope]:
     return source, plan, Scope(plan, collations)
 
 
+def on_both_sides(postgres: psycopg.Connection) -> tuple[sqlite3.Connection, Scope]:
+    """Make the table of the sample with its rows in PostgreSQL too; return the source, and what its names mean."""
+    source, plan, scope = sample()
+    postgres.execute(sql.SQL(target_ddl(read_schema(source), [plan], "app")[0][0].sql))
+    values = ", ".join(f"%s::{column.type_sql}" for column in plan.columns)
+    for row in source.execute("SELECT * FROM s").fetchall():
+        postgres.execute(f"INSERT INTO s VALUES ({values})", arrived(plan, row))
+    return source, scope
+
+
 def arrived(plan: TablePlan, row: tuple[Value, ...]) -> list[object]:
     """Return a row as PostgreSQL reads it."""
     codecs = [codec_for(column, key=False) for column in plan.columns]

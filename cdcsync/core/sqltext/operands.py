@@ -13,7 +13,7 @@ from cdcsync.core.sqltext.literals import blob_literal, boolean_literal
 from cdcsync.core.sqltext.operators import COMPARISONS
 from cdcsync.core.sqltext.parsing import spelled
 from cdcsync.core.sqltext.refusal import refuse
-from cdcsync.core.sqltext.terms import Term, column_term, text_term
+from cdcsync.core.sqltext.terms import Term, column_term, null_term, text_term
 from cdcsync.core.sqltext.translator import Handler
 from cdcsync.core.types import parse
 
@@ -62,7 +62,7 @@ def _boolean(_: Translator, node: exp.Expression) -> Term:
 
 
 def _null(_: Translator, __: exp.Expression) -> Term:
-    return Term(sql.SQL("NULL"), "null")
+    return null_term()
 
 
 def _parentheses(translator: Translator, node: exp.Expression) -> Term:

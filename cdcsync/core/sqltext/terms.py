@@ -65,6 +65,11 @@ def integer_term(value: int) -> Term:
     return Term(sql.SQL(str(value)), "integer", value)
 
 
+def null_term() -> Term:
+    """Return NULL."""
+    return Term(sql.SQL("NULL"), "null")
+
+
 def call(name: str, kind: Kind, arguments: Iterable[Term]) -> Term:
     """Return a call of a function of PostgreSQL."""
     listed = sql.SQL(", ").join(argument.code for argument in arguments)

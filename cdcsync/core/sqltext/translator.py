@@ -67,4 +67,5 @@ class Translator:
 
 def unknown(node: exp.Expression) -> UntranslatableError:
     """Return the refusal of a node nobody here understands."""
-    return UntranslatableError(f"{spelled(node)} has no sure equivalent in PostgreSQL")
+    suggestion = "x ~ 'pattern' may say the same, if the application's REGEXP does" if node.key == "regexplike" else ""
+    return UntranslatableError(f"{spelled(node)} has no sure equivalent in PostgreSQL", suggestion)
