@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from support import shop
 from support.cli import Cli
@@ -106,6 +107,17 @@ def make_pair(tmp_path: Path, shared_database: Database) -> Iterator[Callable[..
     with ExitStack() as stack:
         yield lambda schema, **settings: stack.enter_context(Pair(tmp_path, shared_database, schema, **settings))
     wipe(shared_database)
+
+
+@pytest.fixture
+def postgres(shared_database: Database) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to an empty schema `app`, in a session whose time zone is not UTC."""
+    with psycopg.connect(shared_database.conninfo(), autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS app CASCADE")
+        connection.execute("CREATE SCHEMA app")
+        connection.execute("SET timezone TO 'America/New_York'")
+        connection.execute("SET search_path TO app")
+        yield connection
 
 
 @pytest.fixture

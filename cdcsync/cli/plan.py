@@ -10,7 +10,7 @@ import typer
 from cdcsync.cli import show
 from cdcsync.cli.config import without_password
 from cdcsync.cli.options import with_settings
-from cdcsync.core.ddl import target_ddl
+from cdcsync.core.ddl import differences, target_ddl
 from cdcsync.core.mapping_file import mapping_text
 from cdcsync.edges.source import Source
 from cdcsync.machine.context import proposed_plans
@@ -52,6 +52,8 @@ def _command(
         show.line(f"-- not carried: {left.table}: {left.what}: {left.reason}. {left.suggestion}".rstrip())
     for name, reason in schema.not_migrated:
         show.line(f"-- not migrated: {name}: {reason}")
+    for other in differences(plans):
+        show.line(f"-- differs: {other.table}: {other.what}: {other.reason}. {other.suggestion}")
     return 0
 
 
