@@ -14,7 +14,7 @@ from cdcsync.core.ddl import target_ddl
 from cdcsync.core.mapping_file import mapping_text
 from cdcsync.edges.source import Source
 from cdcsync.machine.context import proposed_plans
-from cdcsync.machine.propose import proposals
+from cdcsync.machine.propose import evidence
 from cdcsync.words.errors import UsageError
 from cdcsync.words.settings import Loaded
 
@@ -33,7 +33,7 @@ def _command(
     with Source(settings.source_path) as source:
         schema, plans = proposed_plans(source, settings)
         with show.progress("looking at") as tick:
-            found = proposals(source, plans, settings, tick)
+            found = evidence(source, plans, settings, tick)
     text = mapping_text(settings, loaded.origins, plans, found, beside=write, target=without_password(settings.target))
     if write is not None:
         write.write_text(text, encoding="utf-8")
