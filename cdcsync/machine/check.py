@@ -124,7 +124,7 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
 
 def _to_wal(source: Source) -> str:
     """Return the command that switches the file, whatever its name; it stays switched."""
-    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute(\"PRAGMA journal_mode = wal\")"
+    program = 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute("PRAGMA journal_mode = wal")'
     return shlex.join(["python3", "-c", program, str(source.path)])
 
 

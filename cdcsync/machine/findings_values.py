@@ -44,8 +44,10 @@ def _refused(source: Source, plan: TablePlan, column: ColumnValues, told: Column
     for code, refused in column.refused.items():
         message = (
             f"{_counted(refused.count)} of {_place(plan, column)} cannot arrive as {short(column.column.type_sql)}: "
-            f"{MEANINGS[code]}, for example {refused.example}"
+            f"{MEANINGS[code]}"
         )
+        if not code.startswith("null"):
+            message += f", for example {refused.example}"
         if code == "wrong_class":
             classes = ", ".join(f"{count:,} {name}" for name, count in column.facts.classes.most_common())
             message += f"; the column holds {classes}"

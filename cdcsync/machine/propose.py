@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cdcsync.core.candidates import (
@@ -17,15 +17,13 @@ from cdcsync.core.candidates import (
 from cdcsync.core.facts import Facts, time_spellings
 from cdcsync.core.mapping_file import Evidence, Proposal, short
 from cdcsync.core.mending import mending
+from cdcsync.core.proposals import Place, alike_at_both_ends
 from cdcsync.core.refusals import MEANINGS, WIDENED
 from cdcsync.core.types import integer_limit, parse
 from cdcsync.edges.source import Source
 from cdcsync.machine.scan import ColumnValues, Page, Tick, Values, scan
 from cdcsync.words.nouns import ColumnPlan, StorageClass, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings
-
-Place = tuple[str, str]
-"""(table, column)."""
 
 FEW = 0.01
 """A share of refused values up to which a column keeps its type: text for all because of a few helps nobody."""
@@ -60,7 +58,7 @@ def evidence(source: Source, plans: Sequence[TablePlan], settings: Settings, tic
             remarks[plan.name, column.column.source] = _remark(column)
             if place in free and not column.facts.values:
                 empty.add((plan.name, column.column.source))
-    return Evidence(rows, _consistent(plans, found, empty), remarks)
+    return Evidence(rows, alike_at_both_ends(plans, found, empty), remarks)
 
 
 def _free_columns(plan: TablePlan, settings: Settings) -> set[int]:
@@ -218,34 +216,3 @@ def _remark(column: ColumnValues) -> str:
             f"{refused:,} of {facts.classes.total():,} values cannot arrive as {short(column.column.type_sql)}"
         )
     return "; ".join(remarks)
-
-
-def _consistent(plans: Sequence[TablePlan], found: dict[Place, Proposal], empty: set[Place]) -> dict[Place, Proposal]:
-    """Make proposals alike at both ends of a foreign key, as PostgreSQL wants them.
-
-    A column without values follows the other end; else a proposal falls where the other end has none.
-    """
-    types = {(plan.name, column.source): column.type_sql for plan in plans for column in plan.columns}
-    links = [
-        ((plan.name, child), (key.parent, parent))
-        for plan in plans
-        for key in plan.table.foreign_keys
-        for child, parent in zip(key.columns, key.parent_columns, strict=False)
-        if (key.parent, parent) in types
-    ]
-
-    def future(end: Place) -> tuple[str, str | None]:
-        proposal = found.get(end)
-        return (types[end], None) if proposal is None else (str(parse(proposal.type)), proposal.format)
-
-    def torn() -> list[tuple[Place, Place]]:
-        return [ends for ends in links if future(ends[0]) != future(ends[1])]
-
-    for one, other in [*links, *links[::-1]]:
-        for end, far in ((one, other), (other, one)):
-            if end in empty and end not in found and far in found:
-                found[end] = replace(found[far], evidence=f"no values yet; as {far[0]}.{far[1]}")
-    while ends := [end for pair in torn() for end in pair if end in found]:
-        for end in ends:
-            found.pop(end, None)
-    return found
