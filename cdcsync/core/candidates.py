@@ -30,6 +30,11 @@ class Way:
     format: str = "iso"
     shape: re.Pattern[str] | None = None
 
+    @property
+    def is_written_time(self) -> bool:
+        """Whether its values are texts that may name an offset."""
+        return self.type == "timestamptz" and self.format == "iso"
+
     def applied(self, column: ColumnPlan) -> ColumnPlan:
         """Return the column in this type."""
         return replace(column, type_sql=str(parse(self.type)), format=self.format, not_null=False)

@@ -107,8 +107,8 @@ def _code_of_moment(column: ColumnPlan, part: Part) -> str:
         return "ambiguous_time"
     ways = {
         "naive_time": replace(column, naive=None),
-        "offset_lost": replace(column, type_sql="timestamp with time zone"),
         "rounding": replace(column, type_sql=parse(column.type_sql).base),
+        "offset_lost": replace(column, type_sql="timestamp with time zone"),
     }
     too_fine = _TOO_FINE.fullmatch(str(value)) is not None
     return next((code for code, way in ways.items() if _arrives(way, part)), "rounding" if too_fine else "not_a_time")

@@ -118,7 +118,7 @@ def relation_findings(plan: TablePlan, plans: Sequence[TablePlan], settings: Set
                 f"{plan.name} refers by {', '.join(key.columns)} to {key.parent}, which is not moved: "
                 "PostgreSQL will not have this foreign key"
             )
-            fix = "make the table, or leave it so"
+            fix = f"move {key.parent} too, or drop the foreign key"
             yield Finding("warning", "no_parent", message, fix, plan.name, key.columns[0])
             continue
         for child, column in zip(key.columns, key.parent_columns, strict=False):

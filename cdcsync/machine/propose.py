@@ -103,7 +103,7 @@ class Candidates:
             values = [value for value in page.columns[place] if value is not None]
             for candidate in tried if values else ():
                 candidate.look(values)
-            if any(candidate.fits and candidate.way == MOMENT for candidate in tried):
+            if any(candidate.fits and candidate.way.is_written_time for candidate in tried):
                 self.spellings[place].update(time_spellings(values))
 
     def fitting(self) -> Iterator[tuple[int, Candidate]]:
@@ -117,7 +117,7 @@ class Candidates:
 def _by_candidates(candidates: Candidates) -> Iterator[tuple[int, Proposal]]:
     for place, best in candidates.fitting():
         said = f"{best.values:,} of {best.values:,} values are {best.way.noun}"
-        if best.way != MOMENT:
+        if not best.way.is_written_time:
             yield place, Proposal(best.way.type, said)
             continue
         yield place, _of_moments(said, candidates.spellings[place])
@@ -183,7 +183,7 @@ def _retyped(
         facts, way = values.columns[place].facts, best.way
         if way.format != "iso":
             yield place, _of_numbers(f"{facts.values:,} of {facts.values:,} values are", facts, way.format)
-        elif way.type == MOMENT.type:
+        elif way.is_written_time:
             yield place, _of_moments(wanted[place].reason, again.spellings[place])
         else:
             yield place, Proposal(way.type, wanted[place].reason)
