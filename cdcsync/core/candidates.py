@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from cdcsync.core.codecs import Codec, codec_for
-from cdcsync.core.facts import part_of
+from cdcsync.core.facts import is_clean, part_of
 from cdcsync.core.types import parse
 from cdcsync.words.nouns import ColumnPlan, Value
 
@@ -85,9 +85,12 @@ class Candidate:
             self.fits = False
             return
         try:
-            self._codec.many(values)
+            fits = is_clean(values)
+            if fits:
+                self._codec.many(values)
         except (ValueError, ArithmeticError):
-            self.fits = all(map(self._takes, values))
+            fits = False
+        self.fits = fits or all(map(self._takes, values))
 
     def _takes(self, value: Value) -> bool:
         try:
