@@ -60,9 +60,9 @@ def test_orphans_are_counted_with_their_keys_and_set_free_by_the_statement(make_
         " FOREIGN KEY (a, b) REFERENCES two); INSERT INTO two VALUES ('x', 1)"
     )
     pair.insert('"p q"', [(n,) for n in range(1500)])
-    pair.insert("c", [(n, n if n % 500 else 90_000 + n, "x", 1 if n != 7 else 2) for n in range(2000)])
+    pair.insert("c", [(n, n if n % 500 else 90_000, "x", 1 if n != 7 else 2) for n in range(2000)])
     found = {one.column: one for one in checked(pair) if one.code == "orphans"}
-    # 0, 500, 1000, 1500 point far away, the rest from 1501 on just behind the last parent.
+    # 0, 500, 1000 and 1500 name one missing parent on two pages, the rest is just behind the last one.
     assert found["p"].count == 4 + 499
     assert found["p"].sample_keys == ("0", "500", "1000", "1500", "1501")
     assert (found[None].count, found[None].sample_keys) == (1, ("7",))
@@ -128,6 +128,7 @@ def test_rows_too_large_for_a_page_are_the_ones_postgresql_refuses(make_pair: Ma
     columns = ", ".join(f"c{n} TEXT" for n in range(1000))
     pair = make_pair(f"CREATE TABLE w (id INTEGER PRIMARY KEY, {columns})")
     rows = [(n, *[None if width == 0 else _random_text(width)] * 1000) for n, width in enumerate((10, 7, 0, 300, 5))]
+    rows.append((5, *[_random_text(300)] * 400, *[None] * 600))
     pair.insert("w", rows)
     (found,) = (one for one in checked(pair) if one.code == "row_too_large")
     assert (found.count, found.sample_keys) == (2, ("0", "3"))

@@ -65,6 +65,9 @@ TRAPS: dict[str, tuple[str, object, list[object], list[object], str, object]] = 
         "DATETIME", None, [], [2460310.5, 2460311.25], "epoch", {"type": "timestamptz", "format": "julian"}
     ),
     "numbers and times in one column": ("DATETIME", None, ["2024-01-01T00:00:00Z"], [1700000000], "epoch", "text"),
+    "a text among epoch seconds": (
+        "DATETIME", {"type": "timestamptz", "format": "epoch_s"}, [1700000000], ["at noon"], "wrong_class", "text"
+    ),
     "naive times where the mapping refuses them": (
         "DATETIME",
         {"type": "timestamptz", "naive": "refuse"},
