@@ -112,9 +112,9 @@ SELECT $marks;
 -- SQLite makes sqlite_sequence with the first AUTOINCREMENT table.
 SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_sequence';
 
--- name: null_key_rowids
--- Where the first rows with a NULL in their key are.
-SELECT t.$rowid FROM $table AS t WHERE $any_null LIMIT ?;
+-- name: rows_with_null_key
+-- The first rows with a NULL in their key.
+SELECT $found FROM $table AS t WHERE $any_null LIMIT ?;
 
 -- name: missing_parents
 -- Which of some foreign keys refer to nothing. Bound values take the parent's affinity, as SQLite's own check has it.

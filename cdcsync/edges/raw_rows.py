@@ -9,9 +9,10 @@ from typing import Any
 from cdcsync.core.codecs import Codec, Sent
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.pages import all_rows
-from cdcsync.edges.rows import RowReader, stop_at_bad_row
+from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.spool import Row
+from cdcsync.words.errors import BadValueError
 from cdcsync.words.nouns import StorageClass, TablePlan, Value
 
 
@@ -39,13 +40,20 @@ def raw_rows(source: Source, plan: TablePlan, limit: int) -> Iterator[list[Row]]
         plan = replace(plan, key=())
     reader = RowReader(plan)
     reader.codecs = [_Raw(not_null=False)] * len(plan.columns)
-    yield from all_rows(source, reader, limit, stop_at_bad_row)
+    yield from all_rows(source, reader, limit, _refuses_nothing)
+
+
+def _refuses_nothing(error: BadValueError) -> None:
+    raise error
 
 
 def has_null_keys(source: Source, plan: TablePlan) -> bool:
     """Tell whether a row has a NULL in its key."""
     table = sqlite_name(plan.name)
-    return any(source.ask("null_key", table=table, any_null=_is_null(name)) for name in _nullable(plan))
+    return any(
+        source.rows("rows_with_null_key", 1, found="1", table=table, any_null=_is_null(name))
+        for name in _nullable(plan)
+    )
 
 
 def rowids_of_null_keys(source: Source, plan: TablePlan, most: int) -> list[int]:
@@ -54,8 +62,8 @@ def rowids_of_null_keys(source: Source, plan: TablePlan, most: int) -> list[int]
     if plan.table.hidden_rowid is None or not names:
         return []
     condition = " OR ".join(map(_is_null, names))
-    rowid, table = plan.table.hidden_rowid, sqlite_name(plan.name)
-    return [row[0] for row in source.rows("null_key_rowids", most, rowid=rowid, table=table, any_null=condition)]
+    rowid, table = f"t.{plan.table.hidden_rowid}", sqlite_name(plan.name)
+    return [row[0] for row in source.rows("rows_with_null_key", most, found=rowid, table=table, any_null=condition)]
 
 
 def _nullable(plan: TablePlan) -> list[str]:
