@@ -19,6 +19,9 @@ from cdcsync.words.nouns import StorageClass, TablePlan, Value
 class _Raw(Codec):
     """Lets every value through. Text that is not UTF-8 keeps its bytes as surrogates, which no other text has."""
 
+    def __init__(self) -> None:
+        """There is nothing to know about the column."""
+
     def many(self, values: Sequence[Value]) -> Sequence[Sent]:
         return values
 
@@ -39,7 +42,7 @@ def raw_rows(source: Source, plan: TablePlan, limit: int) -> Iterator[list[Row]]
     if plan.key and has_null_keys(source, plan):
         plan = replace(plan, key=())
     reader = RowReader(plan)
-    reader.codecs = [_Raw(not_null=False)] * len(plan.columns)
+    reader.codecs = [_Raw()] * len(plan.columns)
     yield from all_rows(source, reader, limit, _refuses_nothing)
 
 
