@@ -143,5 +143,5 @@ def column_rule(table: str, column: str, type_sql: str, told: ColumnMapping) -> 
 
 
 def table_rule(table: str, **said: object) -> str:
-    """Return the lines of a settings file that say this of a table."""
-    return "\n".join([f"[tables.{_key(table)}]", *(f"{name} = {_toml(value)}" for name, value in said.items())])
+    """Return what a settings file would say of a table, in one line for a sentence."""
+    return " ".join([f"[tables.{_key(table)}]", *(f"{name} = {_toml(value)}" for name, value in said.items())])
