@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from cdcsync.core.mapping_file import mapping_text
 from cdcsync.edges.source import Source
 from cdcsync.machine.context import proposed_plans
 from cdcsync.machine.existing import outlook
-from cdcsync.machine.propose import proposals
+from cdcsync.machine.propose import evidence
 from cdcsync.words.errors import UsageError
 from cdcsync.words.settings import Loaded
 
@@ -34,9 +35,9 @@ def _command(
     with Source(settings.source_path) as source:
         schema, plans = proposed_plans(source, settings)
         with show.progress("looking at") as tick:
-            found = proposals(source, plans, settings, tick)
-    seen = outlook(settings, plans, found)
-    plans, said = seen.plans, seen.proposals
+            found = evidence(source, plans, settings, tick)
+    seen = outlook(settings, plans, found.proposals)
+    plans, said = seen.plans, replace(found, proposals=seen.proposals)
     text = mapping_text(settings, loaded.origins, plans, said, beside=write, target=without_password(settings.target))
     if write is not None:
         write.write_text(text, encoding="utf-8")
