@@ -12,6 +12,7 @@ from cdcsync.cli.config import without_password
 from cdcsync.cli.options import with_settings
 from cdcsync.core.ddl import target_ddl
 from cdcsync.core.mapping_file import mapping_text
+from cdcsync.core.target_names import folded, kept, renamed, renamings
 from cdcsync.edges.source import Source
 from cdcsync.machine.context import proposed_plans
 from cdcsync.machine.propose import proposals
@@ -24,6 +25,9 @@ def _command(
     *,
     write: Annotated[Path | None, typer.Option("--write", help="Keep settings and mapping in this file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="With --write: replace the file.")] = False,
+    fold_names: Annotated[
+        bool, typer.Option("--fold-names", help="Propose names in lower case, as PostgreSQL reads them unquoted.")
+    ] = False,
 ) -> int:
     """Print the mapping with its evidence and the target's DDL. Changes nothing."""
     if write is not None and write.exists() and not force:
@@ -34,14 +38,17 @@ def _command(
         schema, plans = proposed_plans(source, settings)
         with show.progress("looking at") as tick:
             found = proposals(source, plans, settings, tick)
-    text = mapping_text(settings, loaded.origins, plans, found, beside=write, target=without_password(settings.target))
+    names = renamings(plans, settings, folded if fold_names else kept)
+    plans = renamed(plans, names)
+    target = without_password(settings.target)
+    text = mapping_text(settings, loaded.origins, plans, found, names, beside=write, target=target)
     if write is not None:
         write.write_text(text, encoding="utf-8")
         show.line(f"wrote {write}: keep, edit or delete its lines, then run cdcsync install --config {write}")
         return 0
     show.line(text)
     statements, not_carried = target_ddl(schema, plans, settings.target_schema)
-    show.line("-- The target as these settings build it (proposals above are not in it):\n")
+    show.line("-- The target as these settings build it (with the names, without the types proposed above):\n")
     for statement in statements:
         show.line(f"{statement.sql};  -- {statement.phase}" if statement.phase != "table" else f"{statement.sql};\n")
     for left in not_carried:
