@@ -154,12 +154,9 @@ def test_a_page_converted_at_once_equals_its_values_one_by_one(type_sql: str, *,
             at_once = list(codec.many(page))
         except ValueError:
             return
-        singly = [_sent(codec, value) for value in page if not (isinstance(value, str) and "\0" in value)]
-        kept = [
-            sent for value, sent in zip(page, at_once, strict=True) if not (isinstance(value, str) and "\0" in value)
-        ]
+        singly = [_sent(codec, value) for value in page]
         assert all(fits for fits, _ in singly)
-        assert repr(kept) == repr([converted for _, converted in singly])
+        assert repr(at_once) == repr([converted for _, converted in singly])
 
     check()
 
@@ -168,7 +165,7 @@ def test_a_page_converted_at_once_equals_its_values_one_by_one(type_sql: str, *,
     ("type_sql", "value", "why"),
     [
         ("timestamp with time zone", "now", "no ISO-8601"),
-        ("timestamp with time zone", "2024-01-01T00:00:00.1234567Z", "six decimals"),
+        ("timestamp with time zone", "2024-01-01T00:00:00.1234567Z", "finer than 6 decimals"),
         ("timestamp with time zone", "01/02/2024", "no ISO-8601"),
         ("timestamp without time zone", "2024-01-01T00:00:00+02:00", "would drop"),
         ("boolean", 2, "neither 0 nor 1"),
@@ -183,7 +180,7 @@ def test_a_page_converted_at_once_equals_its_values_one_by_one(type_sql: str, *,
         ("jsonb", '"\\u0000"', "cannot store"),
         ("text", b"\xff", "text is expected"),
         ("text", "a\0b", "NUL"),
-        ("date", "", "no date"),
+        ("date", "", "no ISO-8601 time"),
     ],
 )
 def test_what_postgres_would_change_silently_is_refused(type_sql: str, value: Any, why: str) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
-from cdcsync.core.types import NOT_FOR_KEYS, default_type, integer_limit, parse, type_of_classes
+from cdcsync.core.mapping_rules import refuse_senseless, type_of_format
+from cdcsync.core.types import NOT_FOR_KEYS, default_type, integer_limit, parse, type_of_classes, uuid_format
 from cdcsync.words.errors import UsageError
 from cdcsync.words.nouns import Column, ColumnPlan, KeyColumn, SourceSchema, Table, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings, TableMapping
@@ -22,7 +23,7 @@ NO_NAMES: KnownNames = {}
 
 
 def untyped_columns(schema: SourceSchema) -> list[tuple[str, str]]:
-    """Return the (table, column) pairs whose type only the data can tell."""
+    """Return the (table, column) pairs whose declared type leaves theirs to the data."""
     return [
         (table.name, column.name)
         for table in schema.tables
@@ -94,13 +95,8 @@ def _key(table: Table, mapping: TableMapping) -> tuple[KeyColumn, ...]:
 
 
 def _column_plan(table: Table, column: Column, mapping: ColumnMapping, classes: StorageClasses) -> ColumnPlan:
-    declared = default_type(column.declared_type)
-    if mapping.type is not None:
-        type_sql = str(parse(mapping.type))
-    else:
-        type_sql = declared or type_of_classes(classes.get((table.name, column.name), frozenset()))
-        if column.name in table.key_names and type_sql in NOT_FOR_KEYS:
-            type_sql = "text"
+    refuse_senseless(f"[tables.{table.name}.columns] {column.name}", mapping)
+    type_sql = _type(table, column, mapping, classes)
     is_number = integer_limit(parse(type_sql).base) is not None
     identity = mapping.identity if mapping.identity is not None else column.name == table.rowid_key
     in_key = column.name in table.key_names
@@ -108,13 +104,26 @@ def _column_plan(table: Table, column: Column, mapping: ColumnMapping, classes: 
         source=column.name,
         target=mapping.target or column.name,
         type_sql=type_sql,
-        format=mapping.format,
+        format=mapping.format or uuid_format(column.declared_type) or "iso",
         naive=mapping.naive,
         not_null=mapping.not_null if mapping.not_null is not None else column.not_null or in_key,
         default=mapping.default,
         check=mapping.check,
         identity=identity and is_number,
+        on_nul=mapping.on_nul,
+        on_bad_utf8=mapping.on_bad_utf8,
+        on_finer=mapping.on_finer,
     )
+
+
+def _type(table: Table, column: Column, mapping: ColumnMapping, classes: StorageClasses) -> str:
+    if mapping.type is not None:
+        return str(parse(mapping.type))
+    found = classes.get((table.name, column.name), frozenset())
+    type_sql = default_type(column.declared_type) or type_of_classes(column.declared_type, found)
+    if mapping.format is not None:
+        return type_of_format(mapping.format, type_sql)
+    return "text" if column.name in table.key_names and type_sql in NOT_FOR_KEYS else type_sql
 
 
 def _parents_first(tables: Sequence[Table]) -> list[str]:
