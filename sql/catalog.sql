@@ -87,3 +87,7 @@ WHERE a.attrelid = %(oid)s::oid AND a.attnum > 0 AND NOT a.attisdropped
 -- name: set_sequence
 -- With is_called false the next value is the given one: the only way to say "begin at 1".
 SELECT setval(%(sequence)s::regclass, %(value)s, %(called)s);
+
+-- name: type_named
+-- A type by the name a mapping gives it, seen from the search path of the session; NULL if there is none.
+SELECT to_regtype(%(name)s)::text;

@@ -16,6 +16,7 @@ from cdcsync.edges.target import Target
 from cdcsync.machine.capturable import capture_findings, migration_findings, mismatch_findings, taken_names
 from cdcsync.machine.context import Context, Installation, proposed_plans
 from cdcsync.machine.fit import misfits
+from cdcsync.machine.type_names import type_findings
 from cdcsync.words.errors import BadValueError
 from cdcsync.words.nouns import Finding, SourceSchema, TablePlan
 
@@ -54,7 +55,7 @@ def structural_findings(
     # Tables we fill ourselves are not in our own way.
     filled = source.is_installed() and control.is_registered(target, Installation(source).source_id)
     for plan in plans:
-        findings += _name_findings(plan, plans)
+        findings += [*_name_findings(plan, plans), *type_findings(target, plan)]
         if not filled:
             findings += _misfits(target, context.schema, plan)
     return findings
