@@ -11,7 +11,7 @@ from cdcsync.edges.pages import all_rows
 from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.words.errors import BadValueError
-from cdcsync.words.nouns import TablePlan
+from cdcsync.words.nouns import ColumnPlan, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings
 
 CANDIDATES = {"uuid": ("uuid", "UUIDs"), "timestamptz": ("timestamp with time zone", "ISO-8601 times")}
@@ -73,7 +73,7 @@ def _candidates(plan: TablePlan, settings: Settings) -> list[_Candidate]:
     mapped = settings.table(plan.name).columns
     keys = {part.name for part in plan.key}
     return [
-        _Candidate(place, column.source, name, codec_for(replace(column, type_sql=type_sql, not_null=False), key=key))
+        _Candidate(place, column.source, name, codec_for(_usual(column, type_sql), key=key))
         for place, column in enumerate(plan.columns)
         if column.type_sql == "text" and mapped.get(column.source, ColumnMapping()).type is None
         for name, (type_sql, _) in CANDIDATES.items()
@@ -81,6 +81,11 @@ def _candidates(plan: TablePlan, settings: Settings) -> list[_Candidate]:
         # Two spellings of one time would be one key.
         if not key or name == "uuid"
     ]
+
+
+def _usual(column: ColumnPlan, type_sql: str) -> ColumnPlan:
+    """Plan a column with a type in its usual form: 32 hexadecimal digits are more often a checksum than a UUID."""
+    return replace(column, type_sql=type_sql, format="iso", not_null=False)
 
 
 def _ignore(_error: BadValueError) -> None:
