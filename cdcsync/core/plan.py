@@ -67,8 +67,9 @@ def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
 
 
 def _table_plan(table: Table, mapping: TableMapping, classes: StorageClasses) -> TablePlan:
+    keys = {*table.key_names, *(mapping.key or ())}
     columns = tuple(
-        _column_plan(table, column, mapping.columns.get(column.name, ColumnMapping()), classes)
+        _column_plan(table, column, mapping.columns.get(column.name, ColumnMapping()), classes, keys)
         for column in table.columns
         if not mapping.columns.get(column.name, ColumnMapping()).skip
     )
@@ -94,19 +95,21 @@ def _key(table: Table, mapping: TableMapping) -> tuple[KeyColumn, ...]:
     raise UsageError(message)
 
 
-def _column_plan(table: Table, column: Column, mapping: ColumnMapping, classes: StorageClasses) -> ColumnPlan:
+def _column_plan(
+    table: Table, column: Column, mapping: ColumnMapping, classes: StorageClasses, keys: Collection[str]
+) -> ColumnPlan:
     refuse_senseless(f"[tables.{table.name}.columns] {column.name}", mapping)
-    type_sql = _type(table, column, mapping, classes)
+    found = classes.get((table.name, column.name), frozenset())
+    type_sql = _type(column, mapping, found, keys)
     is_number = integer_limit(parse(type_sql).base) is not None
     identity = mapping.identity if mapping.identity is not None else column.name == table.rowid_key
-    in_key = column.name in table.key_names
     return ColumnPlan(
         source=column.name,
         target=mapping.target or column.name,
         type_sql=type_sql,
         format=mapping.format or uuid_format(column.declared_type) or "iso",
         naive=mapping.naive,
-        not_null=mapping.not_null if mapping.not_null is not None else column.not_null or in_key,
+        not_null=mapping.not_null if mapping.not_null is not None else column.not_null or column.name in keys,
         default=mapping.default,
         check=mapping.check,
         identity=identity and is_number,
@@ -116,14 +119,13 @@ def _column_plan(table: Table, column: Column, mapping: ColumnMapping, classes: 
     )
 
 
-def _type(table: Table, column: Column, mapping: ColumnMapping, classes: StorageClasses) -> str:
+def _type(column: Column, mapping: ColumnMapping, found: frozenset[str], keys: Collection[str]) -> str:
     if mapping.type is not None:
         return str(parse(mapping.type))
-    found = classes.get((table.name, column.name), frozenset())
     type_sql = default_type(column.declared_type) or type_of_classes(column.declared_type, found)
     if mapping.format is not None:
         return type_of_format(mapping.format, type_sql)
-    return "text" if column.name in table.key_names and type_sql in NOT_FOR_KEYS else type_sql
+    return "text" if column.name in keys and type_sql in NOT_FOR_KEYS else type_sql
 
 
 def _parents_first(tables: Sequence[Table]) -> list[str]:
