@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from cdcsync.core.mapping_file import mapping_text
+from cdcsync.core.mapping_file import Proposal, mapping_text
 from cdcsync.core.plan import table_plans
 from cdcsync.edges.schema import read_schema
 from cdcsync.words.errors import UsageError
@@ -119,6 +119,33 @@ def test_any_mapping_comes_back_from_the_written_file(mapping: dict[str, Any], c
     schema = f"CREATE TABLE {quoted} (id INTEGER PRIMARY KEY, {quoted} {told if declared else ''})"
     plans, again, _ = _round_trip(schema, {column: {"columns": {column: mapping}}})
     assert again == plans
+
+
+def test_a_foreign_key_takes_type_and_format_from_its_parent_through_every_table_between() -> None:
+    """A key that is a foreign key itself hands its parent's type on; what the mapping says of a child stands."""
+    schema = """
+        CREATE TABLE c (id INTEGER PRIMARY KEY, b_id TEXT REFERENCES b (id), mine TEXT REFERENCES a (id));
+        CREATE TABLE b (id TEXT PRIMARY KEY REFERENCES a (id));
+        CREATE TABLE a (id TEXT PRIMARY KEY, up TEXT REFERENCES a (id));
+    """
+    tables = {"a": {"columns": {"id": {"type": "uuid", "format": "hex"}}}, "c": {"columns": {"mine": "varchar(32)"}}}
+    plans, again, _ = _round_trip(schema, tables)
+    assert again == plans
+    found = {(plan.name, column.source): (column.type_sql, column.format) for plan in plans for column in plan.columns}
+    alike = [("a", "id"), ("a", "up"), ("b", "id"), ("c", "b_id")]
+    assert [found[place] for place in alike] == [("uuid", "hex")] * 4
+    assert found["c", "mine"] == ("character varying(32)", "iso")
+
+
+def test_a_proposed_uuid_keeps_the_form_it_was_found_in() -> None:
+    """CHAR(32) stands for digits without hyphens; where the values have them, the proposed line says so."""
+    with closing(sqlite3.connect(":memory:")) as source:
+        source.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v CHAR(32))")
+        settings = Settings(source=Path("app.db"))
+        plans = table_plans(read_schema(source), settings, {})
+        proposals = {("t", "v"): Proposal("uuid", "9 of 9 values are UUIDs")}
+        text = mapping_text(settings, {}, plans, proposals, {}, beside=None, target="")
+    assert tomllib.loads(text)["tables"]["t"]["columns"]["v"] == {"type": "uuid", "format": "hyphens"}
 
 
 def test_a_time_in_a_key_of_the_mapping_stays_text() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdcsync.core.target_names import Renamings
-from cdcsync.core.types import parse
+from cdcsync.core.types import parse, uuid_format
 from cdcsync.words.nouns import ColumnPlan, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings, TableMapping, public_name
 
@@ -93,10 +93,17 @@ def _table_lines(plan: TablePlan, mapping: TableMapping, proposals: Proposals, n
 def _column_line(
     plan: TablePlan, column: ColumnPlan, told: ColumnMapping, proposal: Proposal | None, comment: str
 ) -> str:
-    declared = _one_line(plan.table.column(column.source).declared_type) or "no type"
+    declared = plan.table.column(column.source).declared_type
+    implied = uuid_format(declared)
     if proposal is None:
-        return f"{_key(column.source)} = {_written(short(column.type_sql), told)}   # {comment}{declared}"
+        # What came from a parent's key has to be said here, where its type is.
+        if told.format is None and column.format != (implied or "iso"):
+            told = told.model_copy(update={"format": column.format})
+        comment += _one_line(declared) or "no type"
+        return f"{_key(column.source)} = {_written(short(column.type_sql), told)}   # {comment}"
     rest = told.model_copy(update={"type": proposal.type})
+    if proposal.type == "uuid" and implied is not None:
+        rest = rest.model_copy(update={"format": "hyphens"})
     comment += f"proposed: {proposal.evidence}; without this line {short(column.type_sql)}"
     return f"{_key(column.source)} = {_written(proposal.type, rest)}   # {comment}"
 

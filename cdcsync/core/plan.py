@@ -42,8 +42,7 @@ def table_plans(
     _refuse_unknown(schema, settings, known)
     moved = [table for table in schema.tables if not settings.table(table.name).skip]
     plans = {table.name: _table_plan(table, settings.table(table.name), classes) for table in moved}
-    ordered = [plans[name] for name in _parents_first(moved)]
-    return tuple(_follow_parents(plan, plans, settings) for plan in ordered)
+    return _follow_parents([plans[name] for name in _parents_first(moved)], settings)
 
 
 def _refuse_unknown(schema: SourceSchema, settings: Settings, known: KnownNames) -> None:
@@ -141,20 +140,31 @@ def _parents_first(tables: Sequence[Table]) -> list[str]:
         return names
 
 
-def _follow_parents(plan: TablePlan, plans: Mapping[str, TablePlan], settings: Settings) -> TablePlan:
-    """A foreign key nobody gave a type takes its parent's, or PostgreSQL would refuse the constraint."""
-    mapped = settings.table(plan.name).columns
-    types: dict[str, str] = {}
-    for key in plan.table.foreign_keys:
-        parent = plans.get(key.parent)
-        if parent is None:
-            continue
-        by_name = {column.source: column.type_sql for column in parent.columns}
-        for child, column in zip(key.columns, key.parent_columns, strict=False):
-            told = settings.table(key.parent).columns.get(column, ColumnMapping()).type
-            if told is not None and mapped.get(child, ColumnMapping()).type is None:
-                types[child] = by_name[column]
-    columns = tuple(
-        replace(column, type_sql=types[column.source]) if column.source in types else column for column in plan.columns
-    )
-    return replace(plan, columns=columns)
+def _follow_parents(plans: Sequence[TablePlan], settings: Settings) -> tuple[TablePlan, ...]:
+    """A foreign key nobody gave a type takes its parent's, or PostgreSQL would refuse the constraint.
+
+    `plans` come parents first, so that a type goes from key to key.
+    """
+    told = {
+        (table, column)
+        for table, mapping in settings.tables.items()
+        for column, said in mapping.columns.items()
+        if said.type is not None or said.format is not None
+    }
+    followed = {plan.name: plan for plan in plans}
+    for plan in plans:
+        taken = {
+            child: parent
+            for key in plan.table.foreign_keys
+            for child, column in zip(key.columns, key.parent_columns, strict=False)
+            if (key.parent, column) in told and (plan.name, child) not in told
+            for parent in (followed[key.parent].columns if key.parent in followed else ())
+            if parent.source == column
+        }
+        told |= {(plan.name, child) for child in taken}
+        followed[plan.name] = replace(plan, columns=tuple(_alike(c, taken.get(c.source, c)) for c in plan.columns))
+    return tuple(followed.values())
+
+
+def _alike(column: ColumnPlan, parent: ColumnPlan) -> ColumnPlan:
+    return replace(column, type_sql=parent.type_sql, format=parent.format)

@@ -33,8 +33,8 @@ DEFAULT_FILE = "cdcsync.toml"
 # Names under the prefix that are addressed to hooks or to us, and are no settings.
 NOT_SETTINGS = re.compile(r"CDCSYNC_(HOOK_.*|CONFIG)")
 
-TimeFormat = Literal["iso", "epoch_s", "epoch_ms", "epoch_us", "julian"]
-UuidFormat = Literal["hyphens", "upper", "hex", "blob"]
+# How times are written, and UUIDs.
+Format = Literal["iso", "epoch_s", "epoch_ms", "epoch_us", "julian", "hyphens", "upper", "hex", "blob"]
 
 
 class ColumnMapping(BaseModel):
@@ -44,7 +44,7 @@ class ColumnMapping(BaseModel):
 
     type: str | None = None
     target: str | None = None
-    format: TimeFormat | UuidFormat | None = None
+    format: Format | None = None
     naive: Literal["utc", "refuse"] | None = None
     not_null: bool | None = None
     default: str | None = None

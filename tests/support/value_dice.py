@@ -40,8 +40,8 @@ _TEXTS = ["", " ", "now", "today", "infinity", "-infinity", "NaN", "Infinity", "
 
 
 def value(dice: random.Random, kinds: tuple[str, ...]) -> Value:
-    """Return a value, in half of the cases of a kind in `kinds`."""
-    kind = dice.choice(kinds) if kinds and dice.random() < 0.5 else dice.choice(list(KINDS))
+    """Return a value, in three of four cases of a kind in `kinds`."""
+    kind = dice.choice(kinds) if kinds and dice.random() < 0.75 else dice.choice(list(KINDS))
     made = KINDS[kind](dice)
     return Bytes(made.encode()) if isinstance(made, str) else made
 
