@@ -156,3 +156,7 @@ ORDER BY 1;
 
 -- name: set_sequence
 SELECT setval(%(sequence)s::regclass, %(value)s);
+
+-- name: type_named
+-- A type by the name a mapping gives it, seen from the search path of the session; NULL if there is none.
+SELECT to_regtype(%(name)s)::text;

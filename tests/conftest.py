@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--full`, the same tests with the sizes and counts of the acceptance bars, and `--histories`."""
+    """Add `--full`, the same tests with the sizes and counts of the acceptance bars, `--histories` and `--values`."""
     parser.addoption("--full", action="store_true", help="large databases and many repetitions (about an hour)")
     histories = "random histories that the capture oracle plays, half of them in each of its two files"
     parser.addoption("--histories", type=int, default=50_000, metavar="N", help=histories)
+    parser.addoption("--values", type=int, default=100_000, metavar="N", help="random values sent under all mappings")
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +40,12 @@ def full(request: pytest.FixtureRequest) -> bool:
 def histories(request: pytest.FixtureRequest) -> int:
     """How many histories the capture oracle plays."""
     return int(request.config.getoption("--histories"))
+
+
+@pytest.fixture(scope="session")
+def values(request: pytest.FixtureRequest) -> int:
+    """How many values are sent under all mappings together."""
+    return int(request.config.getoption("--values"))
 
 
 @pytest.fixture(scope="session")

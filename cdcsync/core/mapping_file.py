@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdcsync.core.types import parse
+from cdcsync.core.target_names import Renamings
+from cdcsync.core.types import parse, uuid_format
 from cdcsync.words.nouns import ColumnPlan, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings, TableMapping, public_name
 
@@ -52,13 +53,15 @@ def mapping_text(
     origins: Mapping[str, str],
     plans: Sequence[TablePlan],
     evidence: Evidence,
+    names: Renamings,
     *,
     beside: Path | None,
     target: str,
 ) -> str:
     """Return the file's text. `beside` is where it will lie: the source is named from there.
 
-    `target` is the connection string without its password. Settings that have their default are left out.
+    `plans` have the proposed `names` in them already. `target` is the connection string without its password.
+    Settings that have their default are left out.
     """
     lines = ["# Settings and mapping of cdcsync. Keeping a proposed line accepts it; every line can be edited."]
     source = settings.source_path.absolute()
@@ -79,14 +82,15 @@ def mapping_text(
         if mapping.skip:
             lines += ["", f"[tables.{_key(name)}]", "skip = true"]
     for plan in plans:
-        lines += _table_lines(plan, settings.table(plan.name), evidence)
+        lines += _table_lines(plan, settings.table(plan.name), evidence, names)
     return "\n".join(lines) + "\n"
 
 
-def _table_lines(plan: TablePlan, mapping: TableMapping, evidence: Evidence) -> list[str]:
+def _table_lines(plan: TablePlan, mapping: TableMapping, evidence: Evidence, names: Renamings) -> list[str]:
     lines = ["", f"[tables.{_key(plan.name)}]   # {evidence.rows.get(plan.name, 0):,} rows"]
     if plan.target != plan.name:
-        lines.append(f"target = {_toml(plan.target)}")
+        renaming = names.get((plan.name, None))
+        lines.append(f"target = {_toml(plan.target)}" + (f"   # {renaming.why}" if renaming else ""))
     if mapping.key is not None:
         lines.append(f"key = {_toml(list(mapping.key))}")
     if not plan.key:
@@ -94,21 +98,36 @@ def _table_lines(plan: TablePlan, mapping: TableMapping, evidence: Evidence) -> 
     lines.append(f"[tables.{_key(plan.name)}.columns]")
     for column in plan.columns:
         told = mapping.columns.get(column.source, ColumnMapping())
-        lines.append(_column_line(plan, column, told, evidence))
+        place = (plan.name, column.source)
+        comment = f"{names[place].why}; " if place in names else ""
+        if place in names:
+            told = told.model_copy(update={"target": column.target})
+        lines.append(_column_line(plan, column, told, evidence, comment))
     lines += [f"{_key(name)} = {{ skip = true }}" for name, told in mapping.columns.items() if told.skip]
     return lines
 
 
-def _column_line(plan: TablePlan, column: ColumnPlan, told: ColumnMapping, evidence: Evidence) -> str:
+def _column_line(plan: TablePlan, column: ColumnPlan, told: ColumnMapping, evidence: Evidence, comment: str) -> str:
     place = (plan.name, column.source)
+    declared = plan.table.column(column.source).declared_type
+    implied = uuid_format(declared)
     proposal = evidence.proposals.get(place)
     if proposal is None:
-        declared = plan.table.column(column.source).declared_type or "no type"
-        comment = "; ".join(filter(None, (declared, evidence.remarks.get(place))))
+        # What came from a parent's key has to be said here, where its type is.
+        if told.format is None and column.format != (implied or "iso"):
+            told = told.model_copy(update={"format": column.format})
+        comment += "; ".join(filter(None, (_one_line(declared) or "no type", evidence.remarks.get(place))))
         return f"{_key(column.source)} = {_written(short(column.type_sql), told)}   # {comment}"
     rest = told.model_copy(update=proposal.said)
-    comment = f"proposed: {proposal.evidence}; without this line {short(column.type_sql)}"
+    if proposal.type == "uuid" and implied is not None:
+        rest = rest.model_copy(update={"format": "hyphens"})
+    comment += f"proposed: {proposal.evidence}; without this line {short(column.type_sql)}"
     return f"{_key(column.source)} = {_written(proposal.type, rest)}   # {comment}"
+
+
+def _one_line(text: str) -> str:
+    """Return a text as a comment can hold it: a declared type may have line ends in it."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _written(type_sql: str, told: ColumnMapping) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from cdcsync.core.codecs import has_rule
 from cdcsync.core.mapping_file import table_rule
+from cdcsync.core.target_names import NAME_BYTES, SYSTEM_COLUMNS
 from cdcsync.edges import control
 from cdcsync.edges.catalog import find_table
 from cdcsync.edges.source import Source
@@ -24,15 +25,14 @@ from cdcsync.machine.findings_types import odd_type_findings
 from cdcsync.machine.findings_values import value_findings
 from cdcsync.machine.fit import misfits
 from cdcsync.machine.scan import Tick, Values, scan
+from cdcsync.machine.type_names import type_findings
 from cdcsync.words.nouns import Finding, SourceSchema, TablePlan
 from cdcsync.words.settings import Settings
 
 SERVERS = range(14, 19)
 """Major versions of PostgreSQL cdcsync is made for."""
 
-NAME_BYTES = 63
 MOST_COLUMNS = 1600
-SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
 
 
 def check(context: Context, tick: Tick) -> list[Finding]:
@@ -77,7 +77,7 @@ def structural_findings(
     # Tables we fill ourselves are not in our own way.
     filled = source.is_installed() and control.is_registered(target, Installation(source).source_id)
     for plan in plans:
-        findings += _name_findings(plan, plans)
+        findings += [*_name_findings(plan, plans), *type_findings(target, plan)]
     return findings if filled else findings + existing_findings(target, context.settings, schema, plans)
 
 
