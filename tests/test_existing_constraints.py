@@ -107,6 +107,22 @@ def test_what_was_refused_is_tried_again_at_the_handover(make_pair: Make) -> Non
     assert shape_of(pair) == before
 
 
+def test_a_table_that_is_made_anew_meanwhile_gets_its_own_constraints_back(make_pair: Make) -> None:
+    """Somebody ran the migrations again: what was taken off the table before is no second claim to the same names."""
+    target = "CREATE TABLE t (id bigint PRIMARY KEY, u text UNIQUE, v text REFERENCES t (u) ON DELETE CASCADE)"
+    pair = make_pair((SOURCE + ROWS).format("t"))
+    pair.execute(target)
+    before = shape_of(pair)
+    pair.install()
+    pair.execute("DROP TABLE t", target)
+    pair.write("UPDATE t SET v = NULL WHERE id = 3")
+    pair.sync()
+    report = pair.drain().handover
+    assert report is not None
+    assert report.remarks == []
+    assert shape_of(pair) == before
+
+
 def test_a_reference_from_a_table_of_another_role_is_refused(make_pair: Make) -> None:
     """It could not be taken off: said before anything is installed, with the table to hand over."""
     pair = make_pair((SOURCE + ROWS).format("t"))
