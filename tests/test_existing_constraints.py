@@ -123,14 +123,18 @@ def test_a_table_that_is_made_anew_meanwhile_gets_its_own_constraints_back(make_
     assert shape_of(pair) == before
 
 
-def test_a_reference_from_a_table_of_another_role_is_refused(make_pair: Make) -> None:
-    """It could not be taken off: said before anything is installed, with the table to hand over."""
+def test_a_reference_that_could_not_be_taken_off_or_brought_back_is_refused(make_pair: Make) -> None:
+    """From a table of another role, or to one this role may not refer to: said before anything is installed."""
     pair = make_pair((SOURCE + ROWS).format("t"))
     pair.execute(PLAIN.format("t"))
     with pair.database.server.admin(pair.database.name) as admin:
         admin.execute(b"CREATE TABLE notes (t bigint CONSTRAINT notes_t REFERENCES t (id))")
-    with pytest.raises(RefusedError, match=r"foreign key notes_t of public\.notes"):
+        admin.execute(b"CREATE TABLE tenants (id text PRIMARY KEY)")
+        admin.execute(b"ALTER TABLE t ADD CONSTRAINT t_u FOREIGN KEY (u) REFERENCES tenants (id)")
+    with pytest.raises(RefusedError) as refused:
         pair.install()
+    assert "foreign key notes_t of public.notes" in str(refused.value)
+    assert "foreign key t_u of public.t" in str(refused.value)
 
 
 def test_a_primary_key_that_a_view_needs_is_refused_without_a_trace(make_pair: Make) -> None:

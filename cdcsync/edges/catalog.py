@@ -41,7 +41,7 @@ class TargetColumn:
 class TargetConstraint:
     """A foreign key ('f'), primary key ('p'), unique ('u') or exclusion constraint ('x'), and what brings it back.
 
-    `ours` tells whether this role may take it off: a foreign key can belong to a table of somebody else's.
+    `ours` tells whether this role may take it off and bring it back: a foreign key has two tables.
     """
 
     name: str

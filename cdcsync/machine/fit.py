@@ -129,8 +129,9 @@ def _not_ours(target: Target, name: str, plan: TablePlan, found: TargetTable) ->
     for constraint in detachable(target, plan, found):
         if not constraint.ours:
             other = f"{constraint.schema}.{constraint.table}"
-            message = f"foreign key {constraint.name} of {other} refers to {name}, and that table is not this role's"
-            fix = f"ALTER TABLE {postgres_name(constraint.schema, constraint.table)} OWNER TO this role"
+            message = f"foreign key {constraint.name} of {other} has to be taken off meanwhile, which this role may not"
+            fix = f"ALTER TABLE {postgres_name(constraint.schema, constraint.table)} OWNER TO this role, "
+            fix += "and GRANT REFERENCES on the table it refers to"
             findings.append(_blocking(plan, "not_owner", message, fix))
     filled = {column.target for column in plan.columns}
     for sequence in sequences(target, found.oid):
