@@ -26,13 +26,13 @@ from cdcsync.words.nouns import ColumnPlan, Finding, TablePlan
 
 _BlockingFinding = Callable[..., Finding]
 
-_INTEGERS: tuple[Part, ...] = (("integer", 0), ("integer", 1), ("integer", 1_700_000_000))
-_REALS: tuple[Part, ...] = (("real", 0.5), ("real", 1.0))
+_INTEGERS: tuple[Part, ...] = tuple(("integer", number) for number in (0, 1, 2_460_000, 1_700_000_000))
+_REALS: tuple[Part, ...] = (("real", 0.5), ("real", 1.0), ("real", 2_460_000.5))
 _BLOBS: tuple[Part, ...] = (("blob", bytes(16)),)
 _TEXTS: tuple[Part, ...] = tuple(
     ("text", text)
     for text in (
-        *("a", "1", "0.5", "true", "{}", "2024-01-01", "12:00:00", "2024-01-01 12:00:00", "127.0.0.1"),
+        *("a", "1", "0.5", "true", "{}", "2024-01-01", "12:00:00", "2024-01-01 12:00:00", "127.0.0.1", "10.0.0.0/8"),
         *("0" * 32, "00000000-0000-4000-8000-000000000000"),
     )
 )
