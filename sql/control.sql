@@ -234,7 +234,13 @@ WHERE p.source_id = %(source_id)s AND p.table_name = f.name;
 SELECT source_id::text FROM cdcsync.checkpoint WHERE source = %(source)s AND target_schema = %(schema)s;
 
 -- name: register_ddl
--- done: it was run already, and is kept to be compared with what a changed source asks for.
+-- done: it was run already, and is kept to be compared with what a changed source asks for. detached: what was taken
+-- off before under that name was of a table that somebody made anew.
+WITH former AS (
+    DELETE FROM cdcsync.pending_ddl
+    WHERE source_id = %(source_id)s AND table_name = %(table)s AND phase = %(phase)s AND name = %(name)s
+      AND detached AND %(detached)s
+)
 INSERT INTO cdcsync.pending_ddl (source_id, place, phase, table_name, name, statement, detached, done_at)
 SELECT %(source_id)s, coalesce(max(place) + 1, 0), %(phase)s, %(table)s, %(name)s, %(statement)s, %(detached)s,
        CASE WHEN %(done)s THEN now() END
