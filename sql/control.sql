@@ -84,7 +84,8 @@ CREATE TABLE IF NOT EXISTS cdcsync.drift (
 
 -- Rows PostgreSQL cannot hold as they are. They are not in the target, and nothing is handed over while there are any.
 -- identity: a digest, because a key may be longer than an index takes. key: as core.keys.dump writes it. rows: more
--- than one where a key holds a NULL, which several rows of SQLite may share. seq: the position it was found at.
+-- than one where a key holds a NULL, which several rows of SQLite may share. seq: the position it was found at. confirmed: false
+-- while a pass over the whole table has not come to it again.
 CREATE TABLE IF NOT EXISTS cdcsync.quarantine (
     source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
     number integer NOT NULL,
@@ -97,6 +98,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.quarantine (
     rows integer NOT NULL DEFAULT 1,
     seq bigint NOT NULL,
     since timestamptz NOT NULL DEFAULT now(),
+    confirmed boolean NOT NULL DEFAULT true,
     PRIMARY KEY (source_id, number, identity)
 );
 

@@ -22,13 +22,14 @@ KnownNames = Mapping[str, Collection[str]]
 NO_NAMES: KnownNames = {}
 
 
-def untyped_columns(schema: SourceSchema) -> list[tuple[str, str]]:
-    """Return the (table, column) pairs whose declared type leaves theirs to the data."""
+def untyped_columns(schema: SourceSchema, settings: Settings) -> list[tuple[str, str]]:
+    """Return the (table, column) pairs whose type neither the settings nor their declaration tell."""
     return [
         (table.name, column.name)
         for table in schema.tables
         for column in table.columns
         if default_type(column.declared_type) is None
+        and settings.table(table.name).columns.get(column.name, ColumnMapping()).type is None
     ]
 
 

@@ -129,7 +129,7 @@ def proposed_plans(source: Source, settings: Settings) -> tuple[SourceSchema, tu
     """Return the source schema and the plans that settings and data give, numbered in their order."""
     with source.reading() as connection:
         schema = read_schema(connection)
-        plans = table_plans(schema, settings, storage_classes(source, untyped_columns(schema)))
+        plans = table_plans(schema, settings, storage_classes(source, untyped_columns(schema, settings)))
     return schema, tuple(replace(plan, number=number) for number, plan in enumerate(plans, 1))
 
 
@@ -144,7 +144,7 @@ def installed_plans(
     with source.reading() as connection:
         schema = read_schema(connection)
         known = control.known_names(target, installation.source_id)
-        untyped = untyped_columns(schema)
+        untyped = untyped_columns(schema, settings)
         plans = {
             plan.name: _as_written(plan, registered[plan.name], untyped) if plan.name in registered else plan
             for plan in table_plans(schema, settings, {}, known)
