@@ -66,11 +66,12 @@ GROUP BY i.indexrelid;
 
 -- name: other_constraints
 -- Foreign keys of the table and of others to it; primary key, unique and exclusion constraints. Whether we may take
--- each off. What a partition has from the whole goes with it.
+-- each off and bring it back. What a partition has from the whole goes with it.
 SELECT con.conname::text, rel.relname::text, ns.nspname::text, con.contype::text, pg_get_constraintdef(con.oid),
        array(SELECT a.attname::text FROM pg_attribute AS a
              WHERE a.attrelid = con.conrelid AND a.attnum = ANY (con.conkey) ORDER BY a.attname),
        pg_has_role(rel.relowner, 'USAGE')
+       AND (con.confrelid = 0 OR has_table_privilege(con.confrelid, 'REFERENCES'))
 FROM pg_constraint AS con
 JOIN pg_class AS rel ON rel.oid = con.conrelid JOIN pg_namespace AS ns ON ns.oid = rel.relnamespace
 WHERE con.conparentid = 0 AND ((con.conrelid = %(oid)s::oid AND con.contype IN ('f', 'p', 'u', 'x'))
@@ -156,6 +157,10 @@ ORDER BY 1;
 
 -- name: set_sequence
 SELECT setval(%(sequence)s::regclass, %(value)s);
+
+-- name: type_named
+-- A type by the name a mapping gives it, seen from the search path of the session; NULL if there is none.
+SELECT to_regtype(%(name)s)::text;
 
 -- name: lock
 -- Waits for writers at work and keeps others out; readers go on.

@@ -85,7 +85,8 @@ CREATE TABLE IF NOT EXISTS cdcsync.drift (
 
 -- Rows PostgreSQL cannot hold as they are. They are not in the target, and nothing is handed over while there are any.
 -- identity: a digest, because a key may be longer than an index takes. key: as core.keys.dump writes it. rows: more
--- than one where a key holds a NULL, which several rows of SQLite may share. seq: the position it was found at.
+-- than one where a key holds a NULL, which several rows of SQLite may share. seq: the position it was found at. confirmed: false
+-- while a pass over the whole table has not come to it again.
 CREATE TABLE IF NOT EXISTS cdcsync.quarantine (
     source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
     number integer NOT NULL,
@@ -98,6 +99,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.quarantine (
     rows integer NOT NULL DEFAULT 1,
     seq bigint NOT NULL,
     since timestamptz NOT NULL DEFAULT now(),
+    confirmed boolean NOT NULL DEFAULT true,
     PRIMARY KEY (source_id, number, identity)
 );
 
@@ -235,7 +237,13 @@ WHERE p.source_id = %(source_id)s AND p.table_name = f.name;
 SELECT source_id::text FROM cdcsync.checkpoint WHERE source = %(source)s AND target_schema = %(schema)s;
 
 -- name: register_ddl
--- done: it was run already, and is kept to be compared with what a changed source asks for.
+-- done: it was run already, and is kept to be compared with what a changed source asks for. detached: what was taken
+-- off before under that name was of a table that somebody made anew.
+WITH former AS (
+    DELETE FROM cdcsync.pending_ddl
+    WHERE source_id = %(source_id)s AND table_name = %(table)s AND phase = %(phase)s AND name = %(name)s
+      AND detached AND %(detached)s
+)
 INSERT INTO cdcsync.pending_ddl (source_id, place, phase, table_name, name, statement, detached, done_at)
 SELECT %(source_id)s, coalesce(max(place) + 1, 0), %(phase)s, %(table)s, %(name)s, %(statement)s, %(detached)s,
        CASE WHEN %(done)s THEN now() END

@@ -7,15 +7,19 @@ VALUES (%(source_id)s, %(number)s, %(identity)s, %(key)s, %(shown_key)s, %(colum
         %(seq)s)
 ON CONFLICT (source_id, number, identity) DO UPDATE
 SET column_name = excluded.column_name, value = excluded.value, reason = excluded.reason, rows = excluded.rows,
-    seq = excluded.seq;
+    seq = excluded.seq, confirmed = true;
 
 -- name: release
 DELETE FROM cdcsync.quarantine
 WHERE source_id = %(source_id)s AND number = %(number)s AND identity = ANY (%(identities)s);
 
--- name: release_others
--- What a pass over the whole table did not find again: it found the others at this position.
-DELETE FROM cdcsync.quarantine WHERE source_id = %(source_id)s AND number = %(number)s AND seq <> %(seq)s;
+-- name: doubt
+-- A pass over the whole table begins.
+UPDATE cdcsync.quarantine SET confirmed = false WHERE source_id = %(source_id)s AND number = %(number)s;
+
+-- name: release_doubted
+-- What the pass did not find again.
+DELETE FROM cdcsync.quarantine WHERE source_id = %(source_id)s AND number = %(number)s AND NOT confirmed;
 
 -- name: counts
 SELECT number, sum(rows)::bigint FROM cdcsync.quarantine WHERE source_id = %(source_id)s GROUP BY number;

@@ -16,3 +16,7 @@ SET synchronous_commit = on;
 -- name: server
 SELECT current_setting('server_version_num')::int, pg_encoding_to_char(encoding), pg_is_in_recovery()
 FROM pg_database WHERE datname = current_database();
+
+-- name: data_directory
+-- Only a superuser or a member of pg_read_all_settings may ask.
+SELECT current_setting('data_directory');

@@ -120,3 +120,12 @@ SELECT $marks;
 -- name: has_sequences
 -- SQLite makes sqlite_sequence with the first AUTOINCREMENT table.
 SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_sequence';
+
+-- name: rows_with_null_key
+-- The first rows with a NULL in their key.
+SELECT $found FROM $table AS t WHERE $any_null LIMIT ?;
+
+-- name: missing_parents
+-- Which of some foreign keys refer to nothing. Bound values take the parent's affinity, as SQLite's own check has it.
+WITH wanted ($names) AS (VALUES $marks)
+SELECT w.number FROM wanted AS w WHERE NOT EXISTS (SELECT 1 FROM $parent AS p WHERE $same);

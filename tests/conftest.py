@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from support import shop
 from support.cli import Cli
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--full`, the same tests with the sizes and counts of the acceptance bars, and `--histories`."""
+    """Add `--full`, the same tests with the sizes and counts of the acceptance bars, `--histories` and `--values`."""
     parser.addoption("--full", action="store_true", help="large databases and many repetitions (about an hour)")
     histories = "random histories that the capture oracle plays, half of them in each of its two files"
     parser.addoption("--histories", type=int, default=50_000, metavar="N", help=histories)
+    parser.addoption("--values", type=int, default=100_000, metavar="N", help="random values sent under all mappings")
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +40,12 @@ def full(request: pytest.FixtureRequest) -> bool:
 def histories(request: pytest.FixtureRequest) -> int:
     """How many histories the capture oracle plays."""
     return int(request.config.getoption("--histories"))
+
+
+@pytest.fixture(scope="session")
+def values(request: pytest.FixtureRequest) -> int:
+    """How many values are sent under all mappings together."""
+    return int(request.config.getoption("--values"))
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +114,17 @@ def make_pair(tmp_path: Path, shared_database: Database) -> Iterator[Callable[..
     with ExitStack() as stack:
         yield lambda schema, **settings: stack.enter_context(Pair(tmp_path, shared_database, schema, **settings))
     wipe(shared_database)
+
+
+@pytest.fixture
+def postgres(shared_database: Database) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to an empty schema `app`, in a session whose time zone is not UTC."""
+    with psycopg.connect(shared_database.conninfo(), autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS app CASCADE")
+        connection.execute("CREATE SCHEMA app")
+        connection.execute("SET timezone TO 'America/New_York'")
+        connection.execute("SET search_path TO app")
+        yield connection
 
 
 @pytest.fixture

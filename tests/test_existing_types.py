@@ -133,18 +133,21 @@ def test_a_value_the_target_has_no_room_for_is_found_before_install(
 
 
 def test_numbers_that_are_to_be_times_block_until_the_format_is_named(make_pair: Make) -> None:
-    """Seconds since 1970 into timestamptz: the finding's fix is the line, and with it the rows arrive."""
-    pair = make_pair("CREATE TABLE t (id INTEGER PRIMARY KEY, at INTEGER); INSERT INTO t VALUES (1, 1704164645)")
-    pair.execute("CREATE TABLE t (id bigint PRIMARY KEY, at timestamptz)")
-    [found] = findings(pair, "blocking")
-    assert found.code == "wrong_type"
-    assert '[tables.t.columns]: at = { type = "timestamptz", format = "epoch_s" }' in found.fix
-    tables = {"t": {"columns": {"at": {"type": "timestamptz", "format": "epoch_s"}}}}
+    """Seconds since 1970 and julian days: the finding's fix is the line, and with it the rows arrive."""
+    pair = make_pair(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at INTEGER, day REAL);INSERT INTO t VALUES (1, 1704164645, 2460311.5)"
+    )
+    pair.execute("CREATE TABLE t (id bigint PRIMARY KEY, at timestamptz, day timestamp)")
+    found = findings(pair, "blocking")
+    assert [one.code for one in found] == ["wrong_type", "wrong_type"]
+    assert '[tables.t.columns]: at = { type = "timestamptz", format = "epoch_s" }' in found[0].fix
+    day = {"type": "timestamp", "format": "julian"}
+    tables = {"t": {"columns": {"at": {"type": "timestamptz", "format": "epoch_s"}, "day": day}}}
     pair.change_settings(tables=type(pair.settings)(tables=tables).tables)
     assert findings(pair, "blocking", "warning") == []
     pair.install()
     pair.sync()
-    assert pair.target("SELECT at = '2024-01-02T03:04:05Z' FROM t") == [(True,)]
+    assert pair.target("SELECT at = '2024-01-02T03:04:05Z', day = '2024-01-02' FROM t") == [(True, True)]
 
 
 def test_a_mapping_that_names_another_type_yields_to_the_target(make_pair: Make) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.pair import MANY, Pair
 
-from cdcsync.words.errors import RefusedError, UsageError
+from cdcsync.words.errors import PermanentStopError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,6 +179,37 @@ def test_retry_brings_what_the_target_takes_by_now(make_pair: Make) -> None:
     assert (report.before, report.left) == (1, 1) or report.left == 1
     assert pair.quarantined() == [("t", "2000", "n")]
     assert pair.target("SELECT count(*), sum(n) FILTER (WHERE id IN (7, 8)) FROM t") == [(1299, -7)]
+    assert pair.verify().equal
+
+
+def test_a_changed_mapping_converts_every_row_anew(make_pair: Make) -> None:
+    """What a policy or a format lets in arrives by itself; what it changes is changed in rows that had arrived too."""
+    columns = {"n": {"type": "timestamptz", "format": "iso"}, "v": {"type": "text"}}
+    pair = _pair(make_pair, tables={"t": {"columns": columns}})
+    pair.insert("t", [(1, "2024-01-01", "a"), (2, 86400, "b"), (3, None, "nul \0")])
+    pair.sync()
+    assert sorted(key for _, key, _ in pair.quarantined()) == ["2", "3"]
+    changed = {"n": {"type": "timestamptz", "format": "epoch_s"}, "v": {"type": "text", "on_nul": "escape"}}
+    pair.map_otherwise({"t": {"columns": changed}})
+    pair.sync()
+    assert pair.quarantined() == []
+    assert pair.target("SELECT id, v FROM t WHERE id > 1 ORDER BY id") == [(2, "b"), (3, "nul \\x00")]
+    assert pair.verify().equal
+
+
+def test_another_type_in_the_mapping_asks_for_the_statement_that_makes_room(make_pair: Make) -> None:
+    """The way out of a wrong type: it is told, and followed when it was run."""
+    pair = _pair(make_pair)
+    pair.insert("t", [(1, 1, "v"), (2, "two", "v")])
+    pair.sync()
+    pair.map_otherwise({"t": {"columns": {"n": "text", "v": MAPPED["t"]["columns"]["v"]}}})
+    statement = 'ALTER TABLE "public"."t" DROP COLUMN "n"'
+    with pytest.raises(PermanentStopError, match=re.escape(statement)):
+        pair.sync()
+    pair.execute(statement)
+    pair.sync()
+    assert pair.quarantined() == []
+    assert pair.target("SELECT n FROM t ORDER BY id") == [("1",), ("two",)]
     assert pair.verify().equal
 
 

@@ -57,7 +57,8 @@ def _print_findings(findings: Sequence[Finding]) -> None:
         if finding.sample_keys:
             show.line(f"    such as {'; '.join(finding.sample_keys)}")
         if finding.fix:
-            show.line(f"    mend it: {finding.fix}")
+            # The lines for cdcsync.toml are two: a table and what belongs into it.
+            show.line(f"    mend it: {finding.fix}".replace("\n", "\n             "))
 
 
 def _print_costs(found: Measurement) -> None:

@@ -12,7 +12,8 @@ from cdcsync.cli import show
 from cdcsync.cli.options import JsonOption, with_settings
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import conninfo_parts
-from cdcsync.machine.context import EMBEDDED, proposed_plans
+from cdcsync.machine.context import EMBEDDED, Context, proposed_plans
+from cdcsync.machine.type_names import refuse_types
 from cdcsync.words.errors import UsageError
 from cdcsync.words.settings import Loaded, Settings, public_name
 
@@ -31,10 +32,15 @@ def _show(loaded: Loaded, *, json: JsonOption = False) -> int:
 
 
 def _check(loaded: Loaded) -> int:
-    """Check names and values of the settings, and the mapping against the source where there is one."""
+    """Check names and values of the settings, and the mapping against the source where there is one.
+
+    PostgreSQL is asked only where the mapping names types that are none of its usual ones.
+    """
     if loaded.settings.source is not None:
         with Source(loaded.settings.source) as source:
-            proposed_plans(source, loaded.settings)
+            _, plans = proposed_plans(source, loaded.settings)
+        with Context(loaded.settings) as context:
+            refuse_types(context, plans)
     show.line("the settings are valid")
     return 0
 

@@ -15,8 +15,8 @@ class Evolution:
     """The difference between a plan as it was written down and as it is now.
 
     `removed` are target columns the source has no column for any more; `retyped` pairs a column with the type it had;
-    `remapped` tells that the settings changed what the schema did not; `only_appended` that the columns there were
-    stand in their places, so that none has taken another's name.
+    `reconverted`: the settings convert values otherwise than before; `remapped`: they give other names;
+    `only_appended`: the columns there were stand in their places, so that none has taken another's name.
     """
 
     added: tuple[ColumnPlan, ...] = ()
@@ -25,6 +25,7 @@ class Evolution:
     relaxed: tuple[ColumnPlan, ...] = ()
     tightened: tuple[ColumnPlan, ...] = ()
     key_changed: bool = False
+    reconverted: bool = False
     remapped: bool = False
     only_appended: bool = True
 
@@ -34,10 +35,15 @@ def written(plan: TablePlan, before: str | None = None) -> str:
 
     What was written `before` adds the names of columns the table once had.
     """
-    columns = [(c.source, c.target, c.type_sql, c.format, c.naive, c.not_null) for c in plan.columns]
+    columns = [(c.source, c.target, c.type_sql, c.not_null, _conversion(c)) for c in plan.columns]
     key = [(column.name, column.collation) for column in plan.key]
     former = sorted(known_columns(before)) if before is not None else []
     return json.dumps({"target": plan.target, "key": key, "columns": columns, "former": former})
+
+
+def _conversion(column: ColumnPlan) -> list[str | None]:
+    """Return what decides, beside the type, what becomes of a value."""
+    return [column.format, column.naive, column.on_nul, column.on_bad_utf8, column.on_finer]
 
 
 def with_known_types(plan: TablePlan, before: str, untyped: Collection[str]) -> TablePlan:
@@ -78,10 +84,10 @@ def evolution(before: str, plan: TablePlan) -> Evolution:
         retyped=tuple(
             (column, known[column.source][1]) for column in both if column.type_sql != known[column.source][1]
         ),
-        relaxed=tuple(column for column in both if known[column.source][4] and not column.not_null),
-        tightened=tuple(column for column in both if column.not_null and not known[column.source][4]),
+        relaxed=tuple(column for column in both if known[column.source][2] and not column.not_null),
+        tightened=tuple(column for column in both if column.not_null and not known[column.source][2]),
+        reconverted=any(known[column.source][3] != _conversion(column) for column in both),
         only_appended=places[: len(known)] == list(known),
         key_changed=old["key"] != [[column.name, column.collation] for column in plan.key],
-        remapped=old["target"] != plan.target
-        or any(known[c.source][:1] + known[c.source][2:4] != [c.target, c.format, c.naive] for c in both),
+        remapped=old["target"] != plan.target or any(known[c.source][0] != c.target for c in both),
     )

@@ -16,7 +16,7 @@ Part = tuple[StorageClass, Value]
 
 Key = tuple[Part, ...]
 
-_CLASSES: dict[type, StorageClass] = {
+CLASSES: dict[type, StorageClass] = {
     type(None): "null",
     int: "integer",
     float: "real",
@@ -27,7 +27,7 @@ _CLASSES: dict[type, StorageClass] = {
 
 def key_of(values: Sequence[Value]) -> Key:
     """Return the key made of values as SQLite hands them over (text as `str`)."""
-    return tuple((_CLASSES[type(value)], value) for value in values)
+    return tuple((CLASSES[type(value)], value) for value in values)
 
 
 def dump(key: Key) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdcsync.core.types import parse
+from cdcsync.core.target_names import Renamings
+from cdcsync.core.types import parse, uuid_format
 from cdcsync.words.nouns import ColumnPlan, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings, TableMapping, public_name
 
@@ -20,28 +21,47 @@ _SHORT = {
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A better type for a column, and what speaks for it."""
+    """A better type for a column, and what speaks for it; `format` and `naive` for times."""
 
     type: str
     evidence: str
+    format: str | None = None
+    naive: str | None = None
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What accepting it says of the column."""
+        told = {"type": self.type, "format": self.format, "naive": self.naive}
+        return {name: value for name, value in told.items() if value is not None}
 
 
 Proposals = Mapping[tuple[str, str], Proposal]
 """(table, column) -> proposal."""
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the data say: rows of each table, proposals, and remarks on columns that keep their type."""
+
+    rows: Mapping[str, int]
+    proposals: Proposals
+    remarks: Mapping[tuple[str, str], str]
+
+
 def mapping_text(
     settings: Settings,
     origins: Mapping[str, str],
     plans: Sequence[TablePlan],
-    proposals: Proposals,
+    evidence: Evidence,
+    names: Renamings,
     *,
     beside: Path | None,
     target: str,
 ) -> str:
     """Return the file's text. `beside` is where it will lie: the source is named from there.
 
-    `target` is the connection string without its password. Settings that have their default are left out.
+    `plans` have the proposed `names` in them already. `target` is the connection string without its password.
+    Settings that have their default are left out.
     """
     lines = ["# Settings and mapping of cdcsync. Keeping a proposed line accepts it; every line can be edited."]
     source = settings.source_path.absolute()
@@ -62,14 +82,15 @@ def mapping_text(
         if mapping.skip:
             lines += ["", f"[tables.{_key(name)}]", "skip = true"]
     for plan in plans:
-        lines += _table_lines(plan, settings.table(plan.name), proposals)
+        lines += _table_lines(plan, settings.table(plan.name), evidence, names)
     return "\n".join(lines) + "\n"
 
 
-def _table_lines(plan: TablePlan, mapping: TableMapping, proposals: Proposals) -> list[str]:
-    lines = ["", f"[tables.{_key(plan.name)}]"]
+def _table_lines(plan: TablePlan, mapping: TableMapping, evidence: Evidence, names: Renamings) -> list[str]:
+    lines = ["", f"[tables.{_key(plan.name)}]   # {evidence.rows.get(plan.name, 0):,} rows"]
     if plan.target != plan.name:
-        lines.append(f"target = {_toml(plan.target)}")
+        renaming = names.get((plan.name, None))
+        lines.append(f"target = {_toml(plan.target)}" + (f"   # {renaming.why}" if renaming else ""))
     if mapping.key is not None:
         lines.append(f"key = {_toml(list(mapping.key))}")
     if not plan.key:
@@ -77,18 +98,36 @@ def _table_lines(plan: TablePlan, mapping: TableMapping, proposals: Proposals) -
     lines.append(f"[tables.{_key(plan.name)}.columns]")
     for column in plan.columns:
         told = mapping.columns.get(column.source, ColumnMapping())
-        lines.append(_column_line(plan, column, told, proposals.get((plan.name, column.source))))
+        place = (plan.name, column.source)
+        comment = f"{names[place].why}; " if place in names else ""
+        if place in names:
+            told = told.model_copy(update={"target": column.target})
+        lines.append(_column_line(plan, column, told, evidence, comment))
     lines += [f"{_key(name)} = {{ skip = true }}" for name, told in mapping.columns.items() if told.skip]
     return lines
 
 
-def _column_line(plan: TablePlan, column: ColumnPlan, told: ColumnMapping, proposal: Proposal | None) -> str:
-    declared = plan.table.column(column.source).declared_type or "no type"
+def _column_line(plan: TablePlan, column: ColumnPlan, told: ColumnMapping, evidence: Evidence, comment: str) -> str:
+    place = (plan.name, column.source)
+    declared = plan.table.column(column.source).declared_type
+    implied = uuid_format(declared)
+    proposal = evidence.proposals.get(place)
     if proposal is None:
-        return f"{_key(column.source)} = {_written(short(column.type_sql), told)}   # {declared}"
-    rest = told.model_copy(update={"type": proposal.type})
-    comment = f"proposed: {proposal.evidence}; without this line {short(column.type_sql)}"
+        # What came from a parent's key has to be said here, where its type is.
+        if told.format is None and column.format != (implied or "iso"):
+            told = told.model_copy(update={"format": column.format})
+        comment += "; ".join(filter(None, (_one_line(declared) or "no type", evidence.remarks.get(place))))
+        return f"{_key(column.source)} = {_written(short(column.type_sql), told)}   # {comment}"
+    rest = told.model_copy(update=proposal.said)
+    if proposal.type == "uuid" and implied is not None:
+        rest = rest.model_copy(update={"format": "hyphens"})
+    comment += f"proposed: {proposal.evidence}; without this line {short(column.type_sql)}"
     return f"{_key(column.source)} = {_written(proposal.type, rest)}   # {comment}"
+
+
+def _one_line(text: str) -> str:
+    """Return a text as a comment can hold it: a declared type may have line ends in it."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _written(type_sql: str, told: ColumnMapping) -> str:
@@ -115,3 +154,13 @@ def _key(name: str) -> str:
 def _toml(value: object) -> str:
     """Return a TOML value. JSON's strings, numbers, booleans and lists are TOML's, but for DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def column_rule(table: str, column: str, type_sql: str, told: ColumnMapping) -> str:
+    """Return the two lines of a settings file that say this of a column, whatever its name."""
+    return f"[tables.{_key(table)}.columns]\n{_key(column)} = {_written(short(told.type or type_sql), told)}"
+
+
+def table_rule(table: str, **said: object) -> str:
+    """Return what a settings file would say of a table, in one line for a sentence."""
+    return " ".join([f"[tables.{_key(table)}]", *(f"{name} = {_toml(value)}" for name, value in said.items())])

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
-from cdcsync.core.types import NOT_FOR_KEYS, default_type, integer_limit, parse, type_of_classes
+from cdcsync.core.mapping_rules import refuse_senseless, type_of_format
+from cdcsync.core.types import NOT_FOR_KEYS, default_type, integer_limit, parse, type_of_classes, uuid_format
 from cdcsync.words.errors import UsageError
 from cdcsync.words.nouns import Column, ColumnPlan, KeyColumn, SourceSchema, Table, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings, TableMapping
@@ -21,13 +22,14 @@ KnownNames = Mapping[str, Collection[str]]
 NO_NAMES: KnownNames = {}
 
 
-def untyped_columns(schema: SourceSchema) -> list[tuple[str, str]]:
-    """Return the (table, column) pairs whose type only the data can tell."""
+def untyped_columns(schema: SourceSchema, settings: Settings) -> list[tuple[str, str]]:
+    """Return the (table, column) pairs whose type neither the settings nor their declaration tell."""
     return [
         (table.name, column.name)
         for table in schema.tables
         for column in table.columns
         if default_type(column.declared_type) is None
+        and settings.table(table.name).columns.get(column.name, ColumnMapping()).type is None
     ]
 
 
@@ -41,8 +43,7 @@ def table_plans(
     _refuse_unknown(schema, settings, known)
     moved = [table for table in schema.tables if not settings.table(table.name).skip]
     plans = {table.name: _table_plan(table, settings.table(table.name), classes) for table in moved}
-    ordered = [plans[name] for name in _parents_first(moved)]
-    return tuple(_follow_parents(plan, plans, settings) for plan in ordered)
+    return _follow_parents([plans[name] for name in _parents_first(moved)], settings)
 
 
 def _refuse_unknown(schema: SourceSchema, settings: Settings, known: KnownNames) -> None:
@@ -66,8 +67,9 @@ def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
 
 
 def _table_plan(table: Table, mapping: TableMapping, classes: StorageClasses) -> TablePlan:
+    keys = {*table.key_names, *(mapping.key or ())}
     columns = tuple(
-        _column_plan(table, column, mapping.columns.get(column.name, ColumnMapping()), classes)
+        _column_plan(table, column, mapping.columns.get(column.name, ColumnMapping()), classes, keys)
         for column in table.columns
         if not mapping.columns.get(column.name, ColumnMapping()).skip
     )
@@ -93,28 +95,37 @@ def _key(table: Table, mapping: TableMapping) -> tuple[KeyColumn, ...]:
     raise UsageError(message)
 
 
-def _column_plan(table: Table, column: Column, mapping: ColumnMapping, classes: StorageClasses) -> ColumnPlan:
-    declared = default_type(column.declared_type)
-    if mapping.type is not None:
-        type_sql = str(parse(mapping.type))
-    else:
-        type_sql = declared or type_of_classes(classes.get((table.name, column.name), frozenset()))
-        if column.name in table.key_names and type_sql in NOT_FOR_KEYS:
-            type_sql = "text"
+def _column_plan(
+    table: Table, column: Column, mapping: ColumnMapping, classes: StorageClasses, keys: Collection[str]
+) -> ColumnPlan:
+    refuse_senseless(f"[tables.{table.name}.columns] {column.name}", mapping)
+    found = classes.get((table.name, column.name), frozenset())
+    type_sql = _type(column, mapping, found, keys)
     is_number = integer_limit(parse(type_sql).base) is not None
     identity = mapping.identity if mapping.identity is not None else column.name == table.rowid_key
-    in_key = column.name in table.key_names
     return ColumnPlan(
         source=column.name,
         target=mapping.target or column.name,
         type_sql=type_sql,
-        format=mapping.format,
+        format=mapping.format or uuid_format(column.declared_type) or "iso",
         naive=mapping.naive,
-        not_null=mapping.not_null if mapping.not_null is not None else column.not_null or in_key,
+        not_null=mapping.not_null if mapping.not_null is not None else column.not_null or column.name in keys,
         default=mapping.default,
         check=mapping.check,
         identity=identity and is_number,
+        on_nul=mapping.on_nul,
+        on_bad_utf8=mapping.on_bad_utf8,
+        on_finer=mapping.on_finer,
     )
+
+
+def _type(column: Column, mapping: ColumnMapping, found: frozenset[str], keys: Collection[str]) -> str:
+    if mapping.type is not None:
+        return str(parse(mapping.type))
+    type_sql = default_type(column.declared_type) or type_of_classes(column.declared_type, found)
+    if mapping.format is not None:
+        return type_of_format(mapping.format, type_sql)
+    return "text" if column.name in keys and type_sql in NOT_FOR_KEYS else type_sql
 
 
 def _parents_first(tables: Sequence[Table]) -> list[str]:
@@ -130,20 +141,31 @@ def _parents_first(tables: Sequence[Table]) -> list[str]:
         return names
 
 
-def _follow_parents(plan: TablePlan, plans: Mapping[str, TablePlan], settings: Settings) -> TablePlan:
-    """A foreign key nobody gave a type takes its parent's, or PostgreSQL would refuse the constraint."""
-    mapped = settings.table(plan.name).columns
-    types: dict[str, str] = {}
-    for key in plan.table.foreign_keys:
-        parent = plans.get(key.parent)
-        if parent is None:
-            continue
-        by_name = {column.source: column.type_sql for column in parent.columns}
-        for child, column in zip(key.columns, key.parent_columns, strict=False):
-            told = settings.table(key.parent).columns.get(column, ColumnMapping()).type
-            if told is not None and mapped.get(child, ColumnMapping()).type is None:
-                types[child] = by_name[column]
-    columns = tuple(
-        replace(column, type_sql=types[column.source]) if column.source in types else column for column in plan.columns
-    )
-    return replace(plan, columns=columns)
+def _follow_parents(plans: Sequence[TablePlan], settings: Settings) -> tuple[TablePlan, ...]:
+    """A foreign key nobody gave a type takes its parent's, or PostgreSQL would refuse the constraint.
+
+    `plans` come parents first, so that a type goes from key to key.
+    """
+    told = {
+        (table, column)
+        for table, mapping in settings.tables.items()
+        for column, said in mapping.columns.items()
+        if said.type is not None or said.format is not None
+    }
+    followed = {plan.name: plan for plan in plans}
+    for plan in plans:
+        taken = {
+            child: parent
+            for key in plan.table.foreign_keys
+            for child, column in zip(key.columns, key.parent_columns, strict=False)
+            if (key.parent, column) in told and (plan.name, child) not in told
+            for parent in (followed[key.parent].columns if key.parent in followed else ())
+            if parent.source == column
+        }
+        told |= {(plan.name, child) for child in taken}
+        followed[plan.name] = replace(plan, columns=tuple(_alike(c, taken.get(c.source, c)) for c in plan.columns))
+    return tuple(followed.values())
+
+
+def _alike(column: ColumnPlan, parent: ColumnPlan) -> ColumnPlan:
+    return replace(column, type_sql=parent.type_sql, format=parent.format)

@@ -41,7 +41,7 @@ class TargetColumn:
 class TargetConstraint:
     """A foreign key ('f'), primary key ('p'), unique ('u') or exclusion constraint ('x'), and what brings it back.
 
-    `ours` tells whether this role may take it off: a foreign key can belong to a table of somebody else's.
+    `ours` tells whether this role may take it off and bring it back: a foreign key has two tables.
     """
 
     name: str
@@ -164,11 +164,7 @@ def enable_statement(trigger: TargetTrigger, table: str) -> TargetStatement:
 
 def disable(target: Target, trigger: TargetTrigger) -> None:
     """Let a trigger not fire; `enable_statement` must have been stored before."""
-    names: dict[str, sql.Composable] = {
-        "table": sql.Identifier(trigger.schema, trigger.table),
-        "name": sql.Identifier(trigger.name),
-    }
-    target.execute(_FILE, "disable_trigger", names)
+    target.execute(_FILE, "disable_trigger", _names(trigger))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +213,8 @@ def attach_statement(constraint: TargetConstraint, table: str) -> TargetStatemen
 
 def detach(target: Target, constraint: TargetConstraint) -> None:
     """Drop a constraint; `attach_statement` must have been stored before."""
-    names: dict[str, sql.Composable] = {
-        "table": sql.Identifier(constraint.schema, constraint.table),
-        "name": sql.Identifier(constraint.name),
-    }
-    target.execute(_FILE, "detach", names)
+    target.execute(_FILE, "detach", _names(constraint))
+
+
+def _names(one: TargetConstraint | TargetTrigger) -> dict[str, sql.Composable]:
+    return {"table": sql.Identifier(one.schema, one.table), "name": sql.Identifier(one.name)}

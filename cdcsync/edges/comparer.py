@@ -10,18 +10,16 @@ from itertools import count
 from psycopg import sql
 
 from cdcsync.core.codecs import Codec, codec_for
-from cdcsync.core.codecs.numbers import Integer
-from cdcsync.core.types import TypeName
 from cdcsync.edges.spool import Row
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.edges.target import Target, column_list, table_name
 from cdcsync.edges.writer import conflict_action, copy_rows
-from cdcsync.words.nouns import TablePlan
+from cdcsync.words.nouns import ColumnPlan, TablePlan
 
 _FILE = "verify.sql"
 
 
-_PLACE = Integer(TypeName("integer"), not_null=True)
+_PLACE = codec_for(ColumnPlan("_cdcsync_place", "_cdcsync_place", "integer", not_null=True), key=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,13 @@ class Quarantine:
         for some in chunks(identities, _PAGE):
             self._target.execute(_FILE, "release", **self._source, number=number, identities=some)
 
-    def release_others(self, number: int, seq: int) -> None:
-        """Let everything of a table go that was not found at this position."""
-        self._target.execute(_FILE, "release_others", **self._source, number=number, seq=seq)
+    def doubt(self, number: int) -> None:
+        """Begin a pass over a whole table, which puts again what cannot arrive."""
+        self._target.execute(_FILE, "doubt", **self._source, number=number)
+
+    def release_doubted(self, number: int) -> None:
+        """End it: let everything of the table go that was not put again."""
+        self._target.execute(_FILE, "release_doubted", **self._source, number=number)
 
     def counts(self) -> dict[int, int]:
         """Return how many rows are set aside, by table number; tables with none are left out."""

@@ -40,7 +40,7 @@ def mismatch_findings(schema: SourceSchema, plan: TablePlan) -> list[Finding]:
     for key in plan.table.foreign_keys:
         parent = tables.get(key.parent.lower())
         wanted = {name.lower() for name in key.parent_columns}
-        if parent is None or wanted in _unique_sets(parent):
+        if parent is None or wanted in unique_sets(parent):
             continue
         message = (
             f"{plan.name} refers to {parent.name} ({', '.join(key.parent_columns)}), which nothing keeps unique: with "
@@ -51,7 +51,8 @@ def mismatch_findings(schema: SourceSchema, plan: TablePlan) -> list[Finding]:
     return findings
 
 
-def _unique_sets(table: Table) -> list[set[str]]:
+def unique_sets(table: Table) -> list[set[str]]:
+    """Return the sets of columns, in lower case, that are unique together in all rows."""
     declared = [{column.name.lower() for column in table.columns if column.primary_key}]
     indexes = (index for index in table.indexes if index.unique and not index.partial)
     return [*declared, *({(column.name or "").lower() for column in index.columns} for index in indexes)]

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 from cdcsync.core.codecs import has_rule
+from cdcsync.core.mapping_file import table_rule
+from cdcsync.core.target_names import NAME_BYTES, SYSTEM_COLUMNS
 from cdcsync.edges import control
 from cdcsync.edges.catalog import find_table
-from cdcsync.edges.key_reader import KeyReader
-from cdcsync.edges.pages import all_rows
-from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.machine.capturable import capture_findings, migration_findings, mismatch_findings, taken_names
 from cdcsync.machine.context import Context, Installation
 from cdcsync.machine.existing import existing_findings, fitted_plans, moved_plans, rows_in_the_way
+from cdcsync.machine.findings_relations import Orphans, relation_findings
+from cdcsync.machine.findings_room import room_findings
+from cdcsync.machine.findings_sizes import KeySizes, RowSizes
+from cdcsync.machine.findings_twins import Spellings, twin_findings
+from cdcsync.machine.findings_types import odd_type_findings
+from cdcsync.machine.findings_values import value_findings
 from cdcsync.machine.fit import misfits
-from cdcsync.words.errors import BadValueError
+from cdcsync.machine.scan import Tick, Values, scan
+from cdcsync.machine.type_names import type_findings
 from cdcsync.words.nouns import Finding, SourceSchema, TablePlan
+from cdcsync.words.settings import Settings
 
 SERVERS = range(14, 19)
 """Major versions of PostgreSQL cdcsync is made for."""
 
-NAME_BYTES = 63
 MOST_COLUMNS = 1600
-SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
-SAMPLE_KEYS = 5
-SCAN_ROWS = 1000
-
-Tick = Callable[[str, int], None]
 
 
 def check(context: Context, tick: Tick) -> list[Finding]:
@@ -39,12 +40,31 @@ def check(context: Context, tick: Tick) -> list[Finding]:
     with context.open_source() as source, context.open_target() as target:
         schema, plans = moved_plans(source, target, context.settings)
         findings = structural_findings(context, source, target, schema, plans)
+        findings += room_findings(source, target, context.settings)
+        findings += _waits(context.settings)
         blocked = {finding.table for finding in findings if finding.severity == "blocking"}
-        for plan in fitted_plans(target, context.schema, plans):
+        fitted = fitted_plans(target, context.schema, plans)
+        for plan in fitted:
+            findings += relation_findings(plan, fitted, context.settings)
+            findings += odd_type_findings(plan, context.settings)
             if plan.name not in blocked:
-                findings += _values(source, plan, tick)
+                findings += _scanned(source, schema, plan, context.settings, tick)
     order = {"blocking": 0, "warning": 1, "info": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
+
+
+def _scanned(source: Source, schema: SourceSchema, plan: TablePlan, settings: Settings, tick: Tick) -> list[Finding]:
+    """Read every row of a table once, and again only where rows could become one."""
+    values, rows, keys = Values(plan), RowSizes(plan), KeySizes(plan)
+    orphans, spellings = Orphans(source, schema, plan), Spellings(plan)
+    scan(source, plan, [values, rows, keys, orphans, spellings], tick)
+    return [
+        *value_findings(source, plan, values, settings),
+        *rows.findings(),
+        *keys.findings(),
+        *orphans.findings(),
+        *twin_findings(source, plan, spellings.mixed(), settings, tick),
+    ]
 
 
 def structural_findings(
@@ -57,7 +77,7 @@ def structural_findings(
     # Tables we fill ourselves are not in our own way.
     filled = source.is_installed() and control.is_registered(target, Installation(source).source_id)
     for plan in plans:
-        findings += _name_findings(plan, plans)
+        findings += [*_name_findings(plan, plans), *type_findings(target, plan)]
     return findings if filled else findings + existing_findings(target, context.settings, schema, plans)
 
 
@@ -79,7 +99,7 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
         findings.append(Finding("blocking", "no_tables", "there is no table to move", "see [tables.*] skip"))
     if source.journal_mode() != "wal":
         message = "the source is not in WAL mode: the application's commits wait for each read of the daemon"
-        findings.append(Finding("warning", "no_wal", message, "PRAGMA journal_mode = wal, once, on the source"))
+        findings.append(Finding("warning", "no_wal", message, _to_wal(source)))
     owner = source.path.stat().st_uid
     if owner != os.geteuid():
         message = f"the source belongs to user id {owner}, this process runs as {os.geteuid()}: -wal and -shm files "
@@ -96,20 +116,24 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
                 "by run --once and by drain"
             )
             findings.append(Finding("info", "no_key", message, "give it a primary key", plan.name))
-        findings += _null_keys(source, plan)
     return findings
 
 
-def _null_keys(source: Source, plan: TablePlan) -> list[Finding]:
-    keys = KeyReader(plan)
-    with source.reading() as connection:
-        entries = [keys.null_rows(key, rows) for key, rows in islice(keys.with_null(connection), 1000)]
-    if not entries:
-        return []
-    message = f"{sum(entry.rows for entry in entries)} rows of {plan.name} have a key that is NULL"
-    fix = f"delete these rows or fill {entries[0].column} in"
-    shown = tuple(entry.shown_key for entry in entries[:SAMPLE_KEYS])
-    return [Finding("warning", "null_key", message, fix, plan.name, entries[0].column, sample_keys=shown)]
+def _to_wal(source: Source) -> str:
+    """Return the command that switches the file, whatever its name; it stays switched."""
+    program = 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute("PRAGMA journal_mode = wal")'
+    return shlex.join(["python3", "-c", program, str(source.path)])
+
+
+def _waits(settings: Settings) -> list[Finding]:
+    """Say which statements of the application's fail while another connection writes; ours does so at install."""
+    message = (
+        "at install, after drift and in the write pause another connection writes: transactions that read first and "
+        "write later get SQLITE_BUSY at once, others wait up to the application's busy timeout (app_busy_timeout = "
+        f"{settings.app_busy_timeout:g})"
+    )
+    fix = "let the application retry SQLITE_BUSY, or begin such transactions with BEGIN IMMEDIATE"
+    return [Finding("info" if settings.app_busy_timeout else "warning", "busy", message, fix)]
 
 
 def _server_findings(target: Target, schema: str) -> list[Finding]:
@@ -139,7 +163,7 @@ def _server_findings(target: Target, schema: str) -> list[Finding]:
 
 def _name_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]:
     findings = []
-    rule = f"[tables.{plan.name}] target = ..."
+    rule = table_rule(plan.name, target="another name")
     if [other.target for other in plans].count(plan.target) > 1:
         message = f"two tables would become {plan.target}"
         findings.append(Finding("blocking", "same_target", message, rule, plan.name))
@@ -168,33 +192,3 @@ def _name_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]
         message = f"two columns of {plan.name} would become {name}"
         findings.append(Finding("blocking", "same_column", message, "target = ... under columns", plan.name, name))
     return findings
-
-
-def _values(source: Source, plan: TablePlan, tick: Tick) -> list[Finding]:
-    """Read every row and convert it: what conversion refuses would stop the daemon."""
-    found: dict[tuple[str, str], list[str]] = {}
-    counts: Counter[tuple[str, str]] = Counter()
-
-    def note(error: BadValueError) -> None:
-        # The reason without the value: one finding for one kind of trouble.
-        kind = (error.column, error.reason.partition("' ")[2] or error.reason)
-        counts[kind] += 1
-        keys = found.setdefault(kind, [])
-        if len(keys) < SAMPLE_KEYS:
-            keys.append(error.key)
-
-    for rows in all_rows(source, RowReader(plan), SCAN_ROWS, note):
-        tick(plan.name, len(rows))
-    return [
-        Finding(
-            "warning",
-            "value_refused",
-            f"{counts[kind]} values of {plan.name}.{kind[0]} cannot arrive: {kind[1]}",
-            f"change the values, or the type of {kind[0]} under [tables.{plan.name}.columns]",
-            plan.name,
-            kind[0],
-            counts[kind],
-            tuple(keys),
-        )
-        for kind, keys in found.items()
-    ]

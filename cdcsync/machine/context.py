@@ -12,11 +12,12 @@ from typing import Self
 from loguru import logger
 
 from cdcsync.core.bookkeeping import is_bookkeeping
-from cdcsync.core.evolution import evolution, with_known_names
+from cdcsync.core.evolution import evolution, with_known_names, with_known_types
 from cdcsync.core.plan import StorageClasses, table_plans, untyped_columns
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control, embedded
 from cdcsync.edges.catalog import find_table
+from cdcsync.edges.control import RegisteredTable
 from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
@@ -128,7 +129,7 @@ def proposed_plans(source: Source, settings: Settings) -> tuple[SourceSchema, tu
     """Return the source schema and the plans that settings and data give, numbered in their order."""
     with source.reading() as connection:
         schema = read_schema(connection)
-        plans = table_plans(schema, settings, storage_classes(source, untyped_columns(schema)))
+        plans = table_plans(schema, settings, storage_classes(source, untyped_columns(schema, settings)))
     return schema, tuple(replace(plan, number=number) for number, plan in enumerate(plans, 1))
 
 
@@ -143,21 +144,39 @@ def installed_plans(
     with source.reading() as connection:
         schema = read_schema(connection)
         known = control.known_names(target, installation.source_id)
+        untyped = untyped_columns(schema, settings)
         plans = {
-            plan.name: with_known_names(plan, registered[plan.name].plan) if plan.name in registered else plan
+            plan.name: _as_written(plan, registered[plan.name], untyped) if plan.name in registered else plan
             for plan in table_plans(schema, settings, {}, known)
         }
     for name in installation.numbers:
         if name not in registered:
             message = f"the target knows nothing of table {name}, which the source captures"
             raise DriftError(message)
-        changed = evolution(registered[name].plan, plans[name]) if name in plans else None
-        if changed is None or changed.remapped or changed.added or changed.removed or changed.key_changed:
-            raise PermanentStopError(not_as_mapped(name))
+        _refuse_other_mapping(registered[name], plans.get(name))
     return tuple(
         _with_target_types(replace(plans[name], number=number), target, settings.target_schema)
         for name, number in installation.numbers.items()
     )
+
+
+def _as_written(plan: TablePlan, known: RegisteredTable, untyped: Iterable[tuple[str, str]]) -> TablePlan:
+    """Return a plan with what only the data or the target could tell when it was written down."""
+    named = with_known_names(plan, known.plan)
+    return with_known_types(named, known.plan, [column for table, column in untyped if table == plan.name])
+
+
+def _refuse_other_mapping(known: RegisteredTable, plan: TablePlan | None) -> None:
+    """Raise where the settings map a table otherwise than it was copied.
+
+    DriftError where that can be followed: values are converted anew, a column gets another type.
+    """
+    changed = None if plan is None else evolution(known.plan, plan)
+    if changed is None or changed.remapped or changed.added or changed.removed or changed.key_changed:
+        raise PermanentStopError(not_as_mapped(known.name))
+    if changed.reconverted or (known.created and changed.retyped):
+        message = f"the settings map columns of table {known.name} otherwise than they were copied"
+        raise DriftError(message)
 
 
 def not_as_mapped(name: str) -> str:

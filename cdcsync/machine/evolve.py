@@ -50,7 +50,8 @@ class Following:
         added = [self.plan.table.column(column.source) for column in self.changed.added]
         there = {column.target for column in self.changed.added} - set(self.lacking)
         brought = any(column.default is not None or column.generated for column in added)
-        return brought or not self.is_ours or bool(there) or not self.changed.only_appended
+        otherwise = self.changed.reconverted or not self.changed.only_appended
+        return brought or not self.is_ours or bool(there) or otherwise
 
 
 def copy_to_follow(target: Target, schema: str, plan: TablePlan, changed: Evolution) -> TargetTable | None:
@@ -110,7 +111,7 @@ def follow(target: Target, schema: str, source_id: str, one: Following) -> None:
         return
     if one.known.created:
         _follow_statements(target, schema, source_id, one)
-    if not one.drifted and one.is_ours:
+    if not one.drifted and one.is_ours and not one.changed.reconverted:
         return
     _add_columns(target, schema, one)
     if one.known.created:

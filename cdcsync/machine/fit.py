@@ -26,13 +26,13 @@ from cdcsync.words.nouns import ColumnPlan, Finding, TablePlan
 
 _BlockingFinding = Callable[..., Finding]
 
-_INTEGERS: tuple[Part, ...] = (("integer", 0), ("integer", 1), ("integer", 1_700_000_000))
-_REALS: tuple[Part, ...] = (("real", 0.5), ("real", 1.0))
+_INTEGERS: tuple[Part, ...] = tuple(("integer", number) for number in (0, 1, 2_460_000, 1_700_000_000))
+_REALS: tuple[Part, ...] = (("real", 0.5), ("real", 1.0), ("real", 2_460_000.5))
 _BLOBS: tuple[Part, ...] = (("blob", bytes(16)),)
 _TEXTS: tuple[Part, ...] = tuple(
     ("text", text)
     for text in (
-        *("a", "1", "0.5", "true", "{}", "2024-01-01", "12:00:00", "2024-01-01 12:00:00", "127.0.0.1"),
+        *("a", "1", "0.5", "true", "{}", "2024-01-01", "12:00:00", "2024-01-01 12:00:00", "127.0.0.1", "10.0.0.0/8"),
         *("0" * 32, "00000000-0000-4000-8000-000000000000"),
     )
 )
@@ -129,8 +129,9 @@ def _not_ours(target: Target, name: str, plan: TablePlan, found: TargetTable) ->
     for constraint in detachable(target, plan, found):
         if not constraint.ours:
             other = f"{constraint.schema}.{constraint.table}"
-            message = f"foreign key {constraint.name} of {other} refers to {name}, and that table is not this role's"
-            fix = f"ALTER TABLE {postgres_name(constraint.schema, constraint.table)} OWNER TO this role"
+            message = f"foreign key {constraint.name} of {other} has to be taken off meanwhile, which this role may not"
+            fix = f"ALTER TABLE {postgres_name(constraint.schema, constraint.table)} OWNER TO this role, "
+            fix += "and GRANT REFERENCES on the table it refers to"
             findings.append(_blocking(plan, "not_owner", message, fix))
     filled = {column.target for column in plan.columns}
     for sequence in sequences(target, found.oid):

@@ -74,7 +74,7 @@ def look(session: Session, registered: Mapping[str, RegisteredTable]) -> Look:
         version, installation = source.schema_version(), Installation(source)
         session.installation = installation
         schema = read_schema(connection)
-        untyped = untyped_columns(schema)
+        untyped = untyped_columns(schema, settings)
         new = [one for one in untyped if one[1] not in names.get(one[0], ())]
         plans = table_plans(schema, settings, storage_classes(source, new), names)
         drift = {found.name: found for found in source.drift()}

@@ -1,107 +1,218 @@
-"""Look at the data for better types: a TEXT column whose every value is a UUID or a time."""
+"""Look at the data for better types, and for those the declared types cannot hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
-from cdcsync.core.codecs import Codec, Sent, codec_for
-from cdcsync.core.mapping_file import Proposal
-from cdcsync.edges.pages import all_rows
-from cdcsync.edges.rows import RowReader
+from cdcsync.core.candidates import (
+    MOMENT,
+    Candidate,
+    Way,
+    is_named_like_flag,
+    is_named_like_moment,
+    ways_for_text,
+)
+from cdcsync.core.facts import Facts, time_spellings
+from cdcsync.core.mapping_file import Evidence, Proposal, short
+from cdcsync.core.mending import mending
+from cdcsync.core.proposals import Place, alike_at_both_ends
+from cdcsync.core.refusals import MEANINGS, WIDENED
+from cdcsync.core.types import integer_limit, parse
 from cdcsync.edges.source import Source
-from cdcsync.words.errors import BadValueError
-from cdcsync.words.nouns import TablePlan
+from cdcsync.machine.scan import ColumnValues, Page, Tick, Values, scan
+from cdcsync.words.nouns import ColumnPlan, StorageClass, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings
 
-CANDIDATES = {"uuid": ("uuid", "UUIDs"), "timestamptz": ("timestamp with time zone", "ISO-8601 times")}
-PAGE_ROWS = 1000
+FEW = 0.01
+"""A share of refused values up to which a column keeps its type: text for all because of a few helps nobody."""
 
-Tick = Callable[[str, int], None]
-
-
-@dataclass(slots=True)
-class _Candidate:
-    """A type that has fitted every value of a column so far."""
-
-    place: int
-    column: str
-    name: str
-    codec: Codec
-    values: int = 0
-    fits: bool = True
-
-    def look(self, values: Sequence[Sent]) -> None:
-        texts = [value for value in values if value is not None]
-        self.values += len(texts)
-        try:
-            self.codec.many(texts)
-        except ValueError:
-            self.fits = all(self._takes(text) for text in texts)
-
-    def _takes(self, value: Sent) -> bool:
-        try:
-            self.codec.one("text", value)
-        except ValueError:
-            return False
-        return True
+_SECONDS = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000}
+_JULIAN_1970 = 2440587.5
+_DAY_SECONDS = 86_400
+_USUAL: dict[str, set[StorageClass]] = {
+    "bigint": {"integer"},
+    "boolean": {"integer"},
+    "double precision": {"real"},
+    "numeric": {"integer", "real"},
+    "bytea": {"blob"},
+}
 
 
-def proposals(
-    source: Source, plans: Sequence[TablePlan], settings: Settings, tick: Tick
-) -> dict[tuple[str, str], Proposal]:
-    """Return proposals for text columns the mapping says nothing about, alike at both ends of a foreign key."""
-    found: dict[tuple[str, str], Proposal] = {}
+def evidence(source: Source, plans: Sequence[TablePlan], settings: Settings, tick: Tick) -> Evidence:
+    """Read every table once, and again where only another type than the declared one can hold the values."""
+    rows: dict[str, int] = {}
+    found: dict[Place, Proposal] = {}
+    remarks: dict[Place, str] = {}
+    empty: set[Place] = set()
     for plan in plans:
-        candidates = _candidates(plan, settings)
-        for rows in filter(None, all_rows(source, RowReader(plan), PAGE_ROWS, _ignore)):
-            tick(plan.name, len(rows))
-            candidates = [candidate for candidate in candidates if candidate.fits]
-            if not candidates:
-                break
-            columns = list(zip(*rows, strict=True))
-            for candidate in candidates:
-                candidate.look(columns[candidate.place])
-        for candidate in candidates:
-            if candidate.fits and candidate.values:
-                evidence = f"{candidate.values:,} of {candidate.values:,} values are {CANDIDATES[candidate.name][1]}"
-                found[plan.name, candidate.column] = Proposal(candidate.name, evidence)
-    return _consistent(plans, found)
+        free = _free_columns(plan, settings)
+        values, candidates = Values(plan), Candidates(plan, {place: _ways(plan, plan.columns[place]) for place in free})
+        rows[plan.name] = scan(source, plan, [values, candidates], tick)
+        for place, proposal in [*_by_candidates(candidates), *_by_facts(plan, values, free)]:
+            found.setdefault((plan.name, plan.columns[place].source), proposal)
+        for place, proposal in _retyped(source, plan, values, free, tick):
+            found[plan.name, plan.columns[place].source] = proposal
+        for place, column in enumerate(values.columns):
+            remarks[plan.name, column.column.source] = _remark(column)
+            if place in free and not column.facts.values:
+                empty.add((plan.name, column.column.source))
+    return Evidence(rows, alike_at_both_ends(plans, found, empty), remarks)
 
 
-def _candidates(plan: TablePlan, settings: Settings) -> list[_Candidate]:
+def _free_columns(plan: TablePlan, settings: Settings) -> set[int]:
+    """Return the places of columns whose type nobody has named."""
     mapped = settings.table(plan.name).columns
-    keys = {part.name for part in plan.key}
-    return [
-        _Candidate(place, column.source, name, codec_for(replace(column, type_sql=type_sql, not_null=False), key=key))
-        for place, column in enumerate(plan.columns)
-        if column.type_sql == "text" and mapped.get(column.source, ColumnMapping()).type is None
-        for name, (type_sql, _) in CANDIDATES.items()
-        for key in (column.source in keys,)
-        # Two spellings of one time would be one key.
-        if not key or name == "uuid"
-    ]
+    told = (mapped.get(column.source, ColumnMapping()).model_fields_set for column in plan.columns)
+    return {place for place, names in enumerate(told) if not names & {"type", "format", "naive"}}
 
 
-def _ignore(_error: BadValueError) -> None:
-    """Leave it out: a row that cannot arrive as text is no evidence, and `check` tells about it."""
+def _unique_columns(plan: TablePlan) -> set[str]:
+    indexed = {column.name or "" for index in plan.table.indexes if index.unique for column in index.columns}
+    return indexed | {part.name for part in plan.key}
 
 
-def _consistent(plans: Sequence[TablePlan], found: dict[tuple[str, str], Proposal]) -> dict[tuple[str, str], Proposal]:
-    """Drop a proposal where the other end of a foreign key has none: PostgreSQL wants one type at both."""
-    types = {(plan.name, column.source): column.type_sql for plan in plans for column in plan.columns}
-    links = [
-        ((plan.name, child), (key.parent, parent))
-        for plan in plans
-        for key in plan.table.foreign_keys
-        for child, parent in zip(key.columns, key.parent_columns, strict=False)
-        if (key.parent, parent) in types
-    ]
+def _linked_columns(plan: TablePlan) -> set[str]:
+    return _unique_columns(plan) | {name for key in plan.table.foreign_keys for name in key.columns}
 
-    def future(end: tuple[str, str]) -> str:
-        return CANDIDATES[found[end].type][0] if end in found else types[end]
 
-    while torn := [end for ends in links if future(ends[0]) != future(ends[1]) for end in ends if end in found]:
-        for end in torn:
-            found.pop(end, None)
-    return found
+def _ways(plan: TablePlan, column: ColumnPlan) -> tuple[Way, ...]:
+    return ways_for_text(unique=column.source in _unique_columns(plan)) if column.type_sql == "text" else ()
+
+
+class Candidates:
+    """The types tried for the columns of one table."""
+
+    def __init__(self, plan: TablePlan, ways: Mapping[int, Sequence[Way]]) -> None:
+        """`ways`: what to try for the column at a place, the best first."""
+        unique = _unique_columns(plan)
+        self._tried = {
+            place: [
+                Candidate(plan.columns[place], way, unique=plan.columns[place].source in unique) for way in column_ways
+            ]
+            for place, column_ways in ways.items()
+        }
+        self.spellings = {place: time_spellings(()) for place in ways}
+
+    def look(self, page: Page) -> None:
+        """Take in a page."""
+        for place, tried in self._tried.items():
+            if not any(candidate.fits for candidate in tried):
+                continue
+            values = [value for value in page.columns[place] if value is not None]
+            for candidate in tried if values else ():
+                candidate.look(values)
+            if any(candidate.fits and candidate.way.is_written_time for candidate in tried):
+                self.spellings[place].update(time_spellings(values))
+
+    def fitting(self) -> Iterator[tuple[int, Candidate]]:
+        """Yield each place with the best type that has fitted at least one value, and all of them."""
+        for place, tried in self._tried.items():
+            fitting = (candidate for candidate in tried if candidate.fits and candidate.values)
+            if (best := next(fitting, None)) is not None:
+                yield place, best
+
+
+def _by_candidates(candidates: Candidates) -> Iterator[tuple[int, Proposal]]:
+    for place, best in candidates.fitting():
+        said = f"{best.values:,} of {best.values:,} values are {best.way.noun}"
+        if not best.way.is_written_time:
+            yield place, Proposal(best.way.type, said)
+            continue
+        yield place, _of_moments(said, candidates.spellings[place])
+
+
+def _of_moments(said: str, spellings: Mapping[str, int]) -> Proposal:
+    """Times that name no offset are read as UTC; keeping the line says that they are."""
+    names = {"none": "without offset, read as UTC", "date only": "a date alone, read as midnight UTC"}
+    names["offset"] = "with another offset"
+    counts = ", ".join(f"{count:,} {names.get(name, name)}" for name, count in spellings.items() if count)
+    is_naive = spellings.get("none", 0) + spellings.get("date only", 0) > 0
+    return Proposal(MOMENT.type, f"{said}: {counts}", naive="utc" if is_naive else None)
+
+
+def _by_facts(plan: TablePlan, values: Values, free: set[int]) -> Iterator[tuple[int, Proposal]]:
+    """Propose what ranges and spellings tell: flags, numbers that are times, and how naive times are read."""
+    linked = _linked_columns(plan)
+    for place in free:
+        column = values.columns[place]
+        facts, name = column.facts, column.column.source
+        if sum(column.spellings[spelling] for spelling in ("none", "date only")):
+            accepted = f"{column.spellings.total():,} of {facts.values:,} values are {MOMENT.noun}"
+            yield place, _of_moments(accepted, column.spellings)
+        if facts.found != {"integer"} or name in linked or integer_limit(column.column.type_sql) is None:
+            continue
+        told = f"{facts.values:,} of {facts.values:,} values are"
+        least, greatest = facts.least or 0, facts.greatest or 0
+        declared = plan.table.column(name).declared_type
+        if is_named_like_flag(name, declared) and least >= 0 and greatest <= 1:
+            yield place, Proposal("boolean", f"{told} 0 or 1")
+        elif is_named_like_moment(name) and facts.epoch is not None:
+            yield place, _of_numbers(told, facts, facts.epoch)
+
+
+def _of_numbers(told: str, facts: Facts, form: str) -> Proposal:
+    first, last = (_day(number or 0, form) for number in (facts.least, facts.greatest))
+    return Proposal(MOMENT.type, f"{told} times as {form}, from {first} to {last}", format=form)
+
+
+def _day(number: float, form: str) -> str:
+    seconds = (number - _JULIAN_1970) * _DAY_SECONDS if form == "julian" else number / _SECONDS[form]
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).date().isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class _Retype:
+    """Another type for a column whose own refuses values, and why."""
+
+    way: Way
+    reason: str
+
+
+def _retyped(
+    source: Source, plan: TablePlan, values: Values, free: set[int], tick: Tick
+) -> Iterator[tuple[int, Proposal]]:
+    """Propose the type that `check` would advise, once every value is seen to fit it."""
+    wanted = {place: retype for place in free if (retype := _retype(values.columns[place])) is not None}
+    if not wanted:
+        return
+    again = Candidates(plan, {place: (retype.way,) for place, retype in wanted.items()})
+    scan(source, plan, [again], tick)
+    for place, best in again.fitting():
+        facts, way = values.columns[place].facts, best.way
+        if way.format != "iso":
+            yield place, _of_numbers(f"{facts.values:,} of {facts.values:,} values are", facts, way.format)
+        elif way.is_written_time:
+            yield place, _of_moments(wanted[place].reason, again.spellings[place])
+        else:
+            yield place, Proposal(way.type, wanted[place].reason)
+
+
+def _retype(column: ColumnValues) -> _Retype | None:
+    refused = {code: one for code, one in column.refused.items() if code != "null_key"}
+    if not refused:
+        return None
+    code, most = max(refused.items(), key=lambda pair: pair[1].count)
+    said = mending(column.column, code, column.facts, key=column.is_key)
+    if said is None or "type" not in said:
+        return None
+    count = sum(one.count for one in refused.values())
+    if code not in WIDENED and count <= column.facts.values * FEW:
+        return None
+    short_type = short(column.column.type_sql)
+    reason = f"{count:,} of {column.facts.values:,} values cannot be {short_type}: {most.example}: {MEANINGS[code]}"
+    return _Retype(Way(str(said["type"]), "", str(said.get("format", "iso"))), reason)
+
+
+def _remark(column: ColumnValues) -> str:
+    """Say what a person should know of a column that keeps its type."""
+    facts, base = column.facts, parse(column.column.type_sql).base
+    remarks = []
+    if facts.found - _USUAL.get(base, {"text"}):
+        remarks.append("holds " + ", ".join(f"{count:,} {name}" for name, count in facts.classes.most_common()))
+    if refused := sum(one.count for one in column.refused.values()):
+        remarks.append(
+            f"{refused:,} of {facts.classes.total():,} values cannot arrive as {short(column.column.type_sql)}"
+        )
+    return "; ".join(remarks)

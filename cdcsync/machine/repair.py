@@ -89,6 +89,7 @@ class _Repair:
         with self._holding():
             session.store.set_state("catching_up")
             session.store.save(self._progress)
+            session.quarantine.doubt(number)
             self._set_aside(null_keys)
         session.checkpoint = replace(session.checkpoint, state="catching_up")
         remember(session, self._progress)
@@ -101,7 +102,7 @@ class _Repair:
             removed = self._comparer.remove_extra()
             session.store.save(self._progress)
             session.store.mended(number, mended + removed)
-            session.quarantine.release_others(number, self._progress.start_seq)
+            session.quarantine.release_doubted(number)
         session.know_quarantine()
         remember(session, self._progress)
         return removed

@@ -16,6 +16,12 @@ TableState: TypeAlias = Literal["pending", "copying", "repairing", "copied", "jo
 copied: waits for the catch-up that joins it; joined: part of the stream; stale: has no key, changed since it was last
 copied whole; dropped: the source has it no more, its copy stays as it was."""
 
+TextPolicy: TypeAlias = Literal["quarantine", "strip", "escape"]
+"""What becomes of a text PostgreSQL cannot store: it is refused, loses the character, or shows it as an escape."""
+
+FinerPolicy: TypeAlias = Literal["quarantine", "truncate"]
+"""What becomes of a time with more decimals than its type keeps: it is refused, or they are cut off."""
+
 State: TypeAlias = Literal["installed", "copying", "catching_up", "streaming", "fenced", "cut_over", "stopped"]
 
 
@@ -210,6 +216,7 @@ class Finding:
 class ColumnPlan:
     """How one column arrives: `type_sql` is a PostgreSQL type as `format_type` spells it.
 
+    `format` is how a time or a UUID is written; a codec that does not know it takes its type's usual form.
     `default` and `check` are PostgreSQL expressions given by the mapping; None means carry the source's own.
     """
 
@@ -222,6 +229,9 @@ class ColumnPlan:
     default: str | None = None
     check: str | None = None
     identity: bool = False
+    on_nul: TextPolicy = "quarantine"
+    on_bad_utf8: TextPolicy = "quarantine"
+    on_finer: FinerPolicy = "quarantine"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,14 +26,15 @@ from pydantic_settings import (
 )
 
 from cdcsync.words.errors import UsageError
+from cdcsync.words.nouns import FinerPolicy, TextPolicy
 
 ENVIRONMENT_PREFIX = "CDCSYNC_"
 DEFAULT_FILE = "cdcsync.toml"
 # Names under the prefix that are addressed to hooks or to us, and are no settings.
 NOT_SETTINGS = re.compile(r"CDCSYNC_(HOOK_.*|CONFIG)")
 
-TimeFormat = Literal["iso", "epoch_s", "epoch_ms", "epoch_us", "julian"]
-TextPolicy = Literal["quarantine", "strip", "escape"]
+# How times are written, and UUIDs.
+Format = Literal["iso", "epoch_s", "epoch_ms", "epoch_us", "julian", "hyphens", "upper", "hex", "blob"]
 
 
 class ColumnMapping(BaseModel):
@@ -43,7 +44,7 @@ class ColumnMapping(BaseModel):
 
     type: str | None = None
     target: str | None = None
-    format: TimeFormat = "iso"
+    format: Format | None = None
     naive: Literal["utc", "refuse"] | None = None
     not_null: bool | None = None
     default: str | None = None
@@ -51,6 +52,7 @@ class ColumnMapping(BaseModel):
     identity: bool | None = None
     on_nul: TextPolicy = "quarantine"
     on_bad_utf8: TextPolicy = "quarantine"
+    on_finer: FinerPolicy = "quarantine"
     skip: bool = False
 
 

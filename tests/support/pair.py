@@ -65,6 +65,11 @@ class Pair:
         """Use other settings from now on."""
         self.settings = self.settings.model_copy(update=settings)
 
+    def map_otherwise(self, tables: dict[str, Any]) -> None:
+        """Use another mapping from now on."""
+        told = self.settings.model_dump(exclude={"tables", "target_schema"})
+        self.settings = type(self.settings)(**told, tables=tables)
+
     def write(self, *statements: str) -> None:
         """Let the application write, in one transaction."""
         self.application.execute("BEGIN IMMEDIATE")

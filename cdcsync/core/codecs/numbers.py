@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from cdcsync.core.codecs.base import Codec, Sent, refusal
 from cdcsync.core.types import TypeName, integer_limit
-from cdcsync.words.nouns import StorageClass
+from cdcsync.words.nouns import ColumnPlan, StorageClass
 
 _WIRES = {"bigint": "int8", "integer": "int4", "smallint": "int2"}
 
@@ -20,11 +20,11 @@ class Integer(Codec):
 
     takes = int
 
-    def __init__(self, name: TypeName, *, not_null: bool) -> None:
+    def __init__(self, plan: ColumnPlan, name: TypeName, *, key: bool) -> None:
         """`name` is one of the three."""
-        super().__init__(not_null=not_null)
+        super().__init__(plan, name, key=key)
         self.wire = _WIRES[name.base]
-        self._name, self._limit = name, integer_limit(name.base) or 0
+        self._limit = integer_limit(name.base) or 0
 
     def _convert_many(self, values: Sequence[Any]) -> Sequence[Sent]:
         # The dumpers of the narrow types would cut, not complain.
@@ -123,10 +123,9 @@ class Numeric(Codec):
     wire = "bytea"
     takes = int
 
-    def __init__(self, name: TypeName, *, not_null: bool, key: bool) -> None:
+    def __init__(self, plan: ColumnPlan, name: TypeName, *, key: bool) -> None:
         """`name` holds precision and scale, if there are any. In a key a number has one spelling only."""
-        super().__init__(not_null=not_null, key=key)
-        self._name = name
+        super().__init__(plan, name, key=key)
         self._scale = name.sizes[1] if len(name.sizes) > 1 else 0
 
     def text(self, sent: Sent) -> str:
@@ -149,7 +148,7 @@ class Numeric(Codec):
         if self._name.sizes and number and (places > self._scale or whole > self._name.sizes[0] - self._scale):
             message = f"{written[:40]} does not fit {self._name} without rounding"
             raise ValueError(message)
-        if whole > _MOST_WHOLE or -int(number.as_tuple().exponent) > _MOST_PLACES:
+        if beyond_numeric(number):
             message = f"{written[:40]} has more digits than numeric holds"
             raise ValueError(message)
         return _packed(number)
@@ -158,6 +157,11 @@ class Numeric(Codec):
 def _one_spelling(storage: StorageClass, value: Any) -> bool:
     """Tell 1 from 1.0 and '1': only integers, and reals that are none."""
     return storage == "integer" or (storage == "real" and not (value.is_integer() and abs(value) < _EXACT_INTEGERS))
+
+
+def beyond_numeric(number: Decimal) -> bool:
+    """Tell whether a number has more digits than any numeric of PostgreSQL's."""
+    return _extent(number)[0] > _MOST_WHOLE or -int(number.as_tuple().exponent) > _MOST_PLACES
 
 
 def _extent(number: Decimal) -> tuple[int, int]:

@@ -1,16 +1,18 @@
-"""Text, bytes, UUIDs and JSON."""
+"""Text, bytes and JSON."""
 
 from __future__ import annotations
 
 import json
 import re
-import struct
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
-from cdcsync.core.codecs.base import Codec, Sent, refusal
+from cdcsync.core.codecs.base import Codec, Sent, holds_nul, refusal
+from cdcsync.core.codecs.numbers import beyond_numeric
+from cdcsync.core.codecs.policies import TextPolicies
 from cdcsync.core.types import TypeName
-from cdcsync.words.nouns import StorageClass
+from cdcsync.words.nouns import ColumnPlan, StorageClass
 
 
 class Text(Codec):
@@ -18,18 +20,16 @@ class Text(Codec):
 
     wire = "text"
 
-    def __init__(self, name: TypeName, *, not_null: bool, key: bool) -> None:
+    def __init__(self, plan: ColumnPlan, name: TypeName, *, key: bool) -> None:
         """`name` holds the length, if there is one. In a key a number stays a number: 1 and '1' are two rows."""
-        super().__init__(not_null=not_null, key=key)
-        self._name = name
+        super().__init__(plan, name, key=key)
+        self._policies = TextPolicies(None if key else plan)
         self._padded = name.base == "character"
         self._limit = name.sizes[0] if name.sizes else (1 if self._padded else None)
 
     def _convert_many(self, values: Sequence[Any]) -> Sequence[Sent]:
-        # A NUL inside goes on to PostgreSQL, which refuses it: looking for one would cost all the others.
-        if self._limit is None:
-            return values
-        if self._padded or max(map(len, values)) > self._limit:
+        too_long = self._limit is not None and max(map(len, values)) > self._limit
+        if too_long or self._padded or holds_nul(values):
             return super()._convert_many(values)
         return values
 
@@ -49,13 +49,16 @@ class Text(Codec):
 class Other(Codec):
     """A type of the user's own, such as an enum, or citext: PostgreSQL reads the text, or refuses it."""
 
-    def __init__(self, *, not_null: bool, key: bool, wire: str | None = None) -> None:
-        """`wire` is "text" for types whose binary form is their text. What the type equates, no key may hold."""
-        super().__init__(not_null=not_null, key=key)
-        self.wire = wire
+    def __init__(self, plan: ColumnPlan, name: TypeName, *, key: bool) -> None:
+        """What the type equates, no key may hold."""
+        super().__init__(plan, name, key=key)
+        self._policies = TextPolicies(None if key else plan)
+        if name.base == "citext":
+            # Its binary form is its text.
+            self.wire = "text"
 
     def _convert_many(self, values: Sequence[Any]) -> Sequence[Sent]:
-        return super()._convert_many(values) if self._key else values
+        return super()._convert_many(values) if self._key or holds_nul(values) else values
 
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
         if self._key:
@@ -68,11 +71,6 @@ class Other(Codec):
 
 class Unruled(Codec):
     """A type of PostgreSQL's own for which there is no rule yet, and which may change what it reads."""
-
-    def __init__(self, name: TypeName, *, not_null: bool) -> None:
-        """`name` goes into the refusal."""
-        super().__init__(not_null=not_null)
-        self._name = name
 
     def _convert_one(self, storage: StorageClass, value: Any) -> Sent:  # noqa: ARG002  every value is refused
         message = f"there is no rule for type {self._name}: map the column to text"
@@ -98,59 +96,19 @@ class Bytea(Codec):
         return bytes(value)
 
 
-class Uuid(Codec):
-    """uuid takes the form 8-4-4-4-12, in a key in lower case only: ABCD and abcd are two keys in SQLite."""
-
-    wire = "bytea"
-
-    _FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-    _ONE = struct.Struct("16s")
-    _LENGTH = 36
-    _HYPHENS = (8, 13, 18, 23)
-    _BYTES = 16
-
-    def text(self, sent: Sent) -> str:
-        """Return the canonical form."""
-        digits = sent.hex() if isinstance(sent, bytes) else str(sent)
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-    def _convert_many(self, values: Sequence[Any]) -> Sequence[Sent]:
-        """Convert a page in a few steps that take all its values at once."""
-        joined, count = "".join(values), len(values)
-        shaped = set(map(len, values)) == {self._LENGTH} and all(
-            joined[place :: self._LENGTH] == "-" * count for place in self._HYPHENS
-        )
-        digits = joined.replace("-", "")
-        if not shaped or len(digits) != 32 * count or (self._key and joined != joined.lower()):
-            message = "not all of them are UUIDs of the usual form"
-            raise ValueError(message)
-        packed = bytes.fromhex(digits)
-        # fromhex skips white space, which the number of bytes then shows.
-        if len(packed) != self._BYTES * count:
-            message = "white space in a UUID"
-            raise ValueError(message)
-        return [value for (value,) in self._ONE.iter_unpack(packed)]
-
-    def _convert_one(self, storage: StorageClass, value: Any) -> Sent:
-        if storage == "blob" and len(value) == self._BYTES and not self._key:
-            return bytes(value)
-        if storage != "text":
-            raise refusal(storage, "a UUID")
-        if not self._FORM.fullmatch(value if self._key else value.lower()):
-            lower = " in lower case (another case would be the same key in PostgreSQL)" if self._key else ""
-            message = f"{value[:50]!r} is no UUID of the form 8-4-4-4-12{lower}"
-            raise ValueError(message)
-        return bytes.fromhex(value.replace("-", ""))
-
-
 class Json(Codec):
-    """json keeps its text; jsonb is refused what it would change: a key named twice, an escaped NUL."""
+    """json keeps its text; jsonb is refused what it would change or cannot hold, a key named twice above all."""
 
-    _NUL = re.compile(r"(?<!\\)(\\\\)*\\u0000")
+    # An odd number of backslashes before u: the last one escapes it.
+    _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+    _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+    # A number shorter than this, and without an exponent, is within every bound of numeric.
+    _SHORT = 1000
 
-    def __init__(self, name: TypeName, *, not_null: bool, key: bool) -> None:
+    def __init__(self, plan: ColumnPlan, name: TypeName, *, key: bool) -> None:
         """`name` is json or jsonb; a key of that type has no one spelling."""
-        super().__init__(not_null=not_null, key=key)
+        super().__init__(plan, name, key=key)
+        self._policies = TextPolicies(None if key else plan, backslash="\\\\")
         self._binary = name.base == "jsonb"
         self.wire = "bytea" if self._binary else "text"
 
@@ -166,18 +124,39 @@ class Json(Codec):
         if storage == "blob":
             raise refusal(storage, "JSON")
         written = value if isinstance(value, str) else repr(value)
-        try:
-            json.loads(written, object_pairs_hook=self._object, parse_constant=_no_constant, parse_int=str)
-        except RecursionError:
-            message = "the document is nested too deeply"
-            raise ValueError(message) from None
         if not self._binary:
+            self._parsed(written)
             return written
         if self._NUL.search(written):
-            message = "the document holds \\u0000, which jsonb cannot store"
+            written = self._without_nul(written)
+        document = self._parsed(written)
+        if self._SURROGATE.search(written) and not _is_encodable(document):
+            message = "the document holds half of a surrogate pair, which jsonb cannot store"
             raise ValueError(message)
         # The binary form begins with its version.
         return b"\1" + written.encode()
+
+    def _parsed(self, written: str) -> object:
+        try:
+            return json.loads(
+                written,
+                object_pairs_hook=self._object,
+                parse_constant=_no_constant,
+                parse_int=self._number,
+                parse_float=self._number,
+            )
+        except json.JSONDecodeError as error:
+            message = f"{written[:40]!r} is no JSON: {error}"
+            raise ValueError(message) from None
+        except RecursionError:
+            message = "the document is nested too deeply"
+            raise ValueError(message) from None
+
+    def _without_nul(self, written: str) -> str:
+        if self._policies.on_nul == "quarantine":
+            message = "the document holds \\u0000, which jsonb cannot store"
+            raise ValueError(message)
+        return self._NUL.sub(r"\1" if self._policies.on_nul == "strip" else r"\1\\\\x00", written)
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -185,6 +164,29 @@ class Json(Codec):
             message = "an object names a key twice; jsonb would keep only the last"
             raise ValueError(message)
         return found
+
+    def _number(self, written: str) -> str:
+        """Keep a number's text. Raises ValueError where jsonb, which keeps numbers as numeric, cannot hold it."""
+        doubtful = self._binary and (len(written) > self._SHORT or "e" in written or "E" in written)
+        if doubtful and _beyond_numeric(written):
+            message = f"the document holds {written[:40]}, which has more digits than jsonb keeps"
+            raise ValueError(message)
+        return written
+
+
+def _beyond_numeric(written: str) -> bool:
+    try:
+        return beyond_numeric(Decimal(written))
+    except ArithmeticError:
+        return True
+
+
+def _is_encodable(document: object) -> bool:
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_constant(constant: str) -> None:

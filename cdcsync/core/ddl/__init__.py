@@ -7,8 +7,13 @@ upserts need it.
 
 A CHECK is split where AND joins its parts, and each part is carried that surely means the same. The mapping's
 own default or check stands in for what the source says at that column.
+
+Texts keep the database's collation and indexes PostgreSQL's place for NULLs, for that is what queries there ask
+for; `differences` names where this is not SQLite's way. Generated columns arrive as plain ones: those are exact,
+and `verify` compares them, while what PostgreSQL computes itself nothing would compare.
 """
 
+from cdcsync.core.ddl.differences import differences
 from cdcsync.core.ddl.target import target_ddl
 
-__all__ = ["target_ddl"]
+__all__ = ["differences", "target_ddl"]

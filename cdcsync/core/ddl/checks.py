@@ -48,12 +48,12 @@ def _carry(build: Build, moved: Moved, declaration: Declaration, place: int) -> 
 
 
 def _carried(build: Build, moved: Moved, what: str, text: str) -> list[Term]:
-    """Return the parts of a check that are carried, and list the others."""
+    """Return the parts of a check that are carried, and list the others but for those the types see to."""
     carried = []
     for part, found in conjuncts(text, moved.scope):
         if isinstance(found, UntranslatableError):
             suggestion = f"give check = .. in [tables.{moved.plan.name}.columns], or add it after the cutover"
             build.leave(moved, f"{what} ({part})", found, suggestion)
-        else:
+        elif not found.certain:
             carried.append(found)
     return carried

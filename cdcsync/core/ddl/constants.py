@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from cdcsync.core.ddl.moments import CLOCK_WORDS
 from cdcsync.core.sqltext.lexer import number_value, tokens, without_parentheses
 from cdcsync.core.sqltext.literals import sent_literal
+from cdcsync.core.sqltext.refusal import refuse
 from cdcsync.core.types import by_affinity
 
 if TYPE_CHECKING:
@@ -56,13 +57,21 @@ def _constant(text: str) -> int | float | str | bytes | None:
     return token.name if token.kind in {"string", "name", "word"} else None
 
 
+def _written(value: float | str) -> str:
+    """Return what SQLite writes for a number in a column of texts."""
+    text = str(value)
+    if isinstance(value, float) and ("e" in text or float(f"{value:.15g}") != value):
+        refuse("SQLite writes this number in digits of its own")
+    return text
+
+
 def _stored(value: float | str | bytes, declared: str, *, strict: bool) -> int | float | str | bytes:
     """Return what SQLite stores for a constant in this column (sqlite.org/datatype3.html, section 3)."""
     affinity = by_affinity(declared)
     if isinstance(value, bytes) or not declared or affinity == "bytea" or (strict and declared == "ANY"):
         return value
     if affinity == "text":
-        return value if isinstance(value, str) else repr(value)
+        return _written(value)
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = int(value) if _WHOLE.fullmatch(value) else float(value)
     if isinstance(value, str):

@@ -11,6 +11,7 @@ from cdcsync.core.ddl.build import verbatim
 from cdcsync.core.ddl.constants import constant_default
 from cdcsync.core.ddl.moments import moment_default
 from cdcsync.core.ddl.random_values import random_default
+from cdcsync.core.sqltext.coercions import number, written
 from cdcsync.core.sqltext.kinds import NUMBERS, kind_of
 from cdcsync.core.sqltext.lexer import normal_form, tokens
 from cdcsync.core.sqltext.literals import sent_literal
@@ -87,6 +88,10 @@ def _computed_default(text: str, column: ColumnPlan, plan: TablePlan) -> sql.Com
     """Translate an expression of constants."""
     term = translate(text, Scope(plan, {}))
     wanted = kind_of(column.type_sql)
+    if wanted == "text":
+        term = written(term)
+    elif wanted in NUMBERS:
+        term = number(term)
     if term.kind != wanted and not (term.kind == "integer" and wanted in NUMBERS):
         refuse(f"it gives a value of kind {term.kind} for a column of type {column.type_sql}")
     return term.code

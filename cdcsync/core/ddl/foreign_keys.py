@@ -104,7 +104,7 @@ def _add(
         identifiers(column.target for _, column in pairs),
         _action(key.on_update),
         _action(key.on_delete),
-        sql.SQL(" DEFERRABLE INITIALLY DEFERRED" if any(d.deferred for d in declared) else ""),
+        sql.SQL(max(f" {d.text}" if d.text else "" for d in declared) if declared else ""),
     )
     build.add("foreign_key", moved, name, statement)
 

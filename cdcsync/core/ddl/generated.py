@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 
 _GENERATED = sql.SQL("ALTER TABLE {} DROP COLUMN {}, ADD COLUMN {} {} GENERATED ALWAYS AS ({}) STORED")
 
+_WHEN = "after the cutover, before the application writes"
+
 
 def list_generated(build: Build, moved: Moved) -> None:
     """List the generated columns, each with the statement to run once rows come from PostgreSQL alone."""
+    indexed = {part.name for index in moved.plan.table.indexes for part in index.columns}
     texts = {declaration.column: declaration.text for declaration in moved.of_kind("generated")}
     for column in moved.plan.columns:
         if moved.plan.table.column(column.source).generated:
             what = f"generated column {column.source}"
             suggestion = _suggestion(build, moved, column, texts.get(column.source, ""))
-            build.leave(moved, what, "it arrives as a plain column", suggestion)
+            again = "; its indexes have to be made again" if column.source in indexed else ""
+            build.leave(moved, what, "it arrives as a plain column", suggestion + again)
 
 
 def _suggestion(build: Build, moved: Moved, column: ColumnPlan, text: str) -> str:
@@ -33,7 +37,7 @@ def _suggestion(build: Build, moved: Moved, column: ColumnPlan, text: str) -> st
         code = translate(text, moved.scope).code
     except UntranslatableError as error:
         words = "add it again with GENERATED ALWAYS AS (..) STORED in PostgreSQL's words"
-        return f"after the cutover, {words}: {error}"
+        return f"{_WHEN}, {words}: {error}"
     name = sql.Identifier(column.target)
     statement = _GENERATED.format(build.relation(moved), name, name, verbatim(column.type_sql), code)
-    return f"after the cutover: {statement.as_string()}"
+    return f"{_WHEN}: {statement.as_string()}"

@@ -62,6 +62,9 @@ def _add(build: Build, moved: Moved, index: Index) -> None:
         return
     keeps_name = own and index is not moved.key_index
     name = build.kept[index.name] if keeps_name else build.names.pick(made)
+    if keeps_name and name != index.name:
+        reason = f"it is called {name} in PostgreSQL, where names have 63 bytes and tables and indexes share them"
+        build.leave(moved, f"name of index {index.name}", reason)
     skeleton = _UNIQUE_INDEX if index.unique else _INDEX
     statement = skeleton.format(sql.Identifier(name), build.relation(moved), columns, where)
     build.add("unique" if index.unique else "index", moved, name, statement)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from psycopg import sql
@@ -30,6 +30,11 @@ class _Moment:
     def is_number(self) -> bool:
         """Whether SQLite gives it as a number."""
         return self.form in {"epoch", "julian"}
+
+    @property
+    def has_fraction(self) -> bool:
+        """Whether it is a number that need not be whole."""
+        return self.form == "julian" or (self.fraction and self.form == "epoch" and self.scale == 1)
 
     @property
     def has_day(self) -> bool:
@@ -90,11 +95,14 @@ def _moment(text: str) -> _Moment | None:
     if (julian := _JULIAN_SECONDS.fullmatch(text)) is not None:
         return _Moment("epoch", scale=1000 if julian[1] else 1, fraction=True)
     if (cast := _CAST.fullmatch(text)) is not None:
-        return _moment(without_parentheses(cast[1] or cast[2]))
-    if (scaled := _MILLISECONDS.fullmatch(text)) is not None:
+        inner = _moment(without_parentheses(cast[1] or cast[2]))
+        if inner is not None and inner.form != "julian":
+            return replace(inner, fraction=inner.fraction and inner.scale > 1)
+    elif (scaled := _MILLISECONDS.fullmatch(text)) is not None:
         inner = _moment(without_parentheses(scaled[1]))
-        return _Moment("epoch", inner.shift, 1000) if inner is not None and inner.form == "epoch" else None
-    if (call := _CALL.fullmatch(text)) is not None:
+        if inner is not None and inner.form == "epoch":
+            return replace(inner, scale=1000)
+    elif (call := _CALL.fullmatch(text)) is not None:
         return _moment_of_call(call[1], [part.replace("''", "'") for part in _STRING.findall(call[2])])
     return None
 
@@ -104,18 +112,21 @@ def _moment_of_call(name: str, arguments: list[str]) -> _Moment | None:
     if name == "strftime" and arguments:
         form = {"%s": "epoch", "%J": "julian"}.get(arguments[0]) or _template(arguments[0])
         arguments = arguments[1:]
+    if arguments[:1] in (["subsec"], ["subsecond"]):
+        arguments = ["now", *arguments]
     if form is None or (arguments and arguments[0].lower() != "now"):
         return None
-    shift = 0
+    shift, fraction = 0, False
     for modifier in arguments[1:]:
         moved = _SHIFT.fullmatch(modifier)
         if moved is not None:
             shift += int(moved[1]) * _UNITS[moved[2]]
         elif modifier in {"subsec", "subsecond"}:
-            form = form.replace("SS", "SS.MS")
-        elif modifier != "utc":
+            form, fraction = form.replace("SS", "SS.MS"), True
+        else:
+            # 'utc' among them: before 3.44 SQLite took the present moment for local time under it.
             refuse(f"the modifier {modifier!r} has no equivalent here")
-    return _Moment(form, shift)
+    return _Moment(form, shift, fraction=fraction)
 
 
 def _template(form: str) -> str:
@@ -144,7 +155,7 @@ def _in_postgres(moment: _Moment, column: ColumnPlan) -> sql.Composable:
         return _as_text(moment, now)
     if kind not in NUMBERS:
         refuse(f"the present moment in this form does not fit {column.type_sql}")
-    return _as_number(moment, now)
+    return _as_number(moment, now, whole=kind == "integer")
 
 
 def _utc(moment: sql.Composable) -> sql.Composable:
@@ -159,12 +170,16 @@ def _as_time(moment: _Moment, now: sql.Composable, *, zoned: bool) -> sql.Compos
 
 
 def _as_text(moment: _Moment, now: sql.Composable) -> sql.Composable:
+    if moment.is_number and moment.has_fraction:
+        refuse("PostgreSQL writes fractions in other digits")
     if moment.is_number:
         return sql.SQL("CAST({} AS text)").format(_epoch(moment, now))
     return sql.SQL("to_char({}, {})").format(_utc(now), literal(moment.form))
 
 
-def _as_number(moment: _Moment, now: sql.Composable) -> sql.Composable:
+def _as_number(moment: _Moment, now: sql.Composable, *, whole: bool) -> sql.Composable:
+    if moment.has_fraction and whole:
+        refuse("SQLite would keep the fraction of this time in a column of integers")
     if moment.form == "julian":
         return sql.SQL("extract(epoch FROM {}) / 86400.0 + 2440587.5").format(now)
     if moment.form == "epoch":
@@ -175,10 +190,10 @@ def _as_number(moment: _Moment, now: sql.Composable) -> sql.Composable:
 
 
 def _epoch(moment: _Moment, now: sql.Composable) -> sql.Composable:
-    if moment.form == "julian":
-        refuse("PostgreSQL writes fractions in other digits")
     seconds, scale = sql.SQL("extract(epoch FROM {})").format(now), sql.SQL(str(moment.scale))
-    if moment.fraction and moment.scale > 1:
+    if moment.has_fraction:
+        return sql.SQL("round({}, 3)").format(seconds)
+    if moment.fraction:
         return sql.SQL("CAST(floor({} * {}) AS bigint)").format(seconds, scale)
     whole = sql.SQL("CAST(floor({}) AS bigint)").format(seconds)
     return sql.SQL("{} * {}").format(whole, scale) if moment.scale > 1 else whole

@@ -2,47 +2,75 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from cdcsync.core.sqltext.coercions import number, written
+from cdcsync.core.sqltext.coercions import in_binary, number, written
 from cdcsync.core.sqltext.kinds import widest
 from cdcsync.core.sqltext.operators import ARITHMETIC
 from cdcsync.core.sqltext.parsing import spelled
 from cdcsync.core.sqltext.refusal import refuse
-from cdcsync.core.sqltext.terms import Term, joined
+from cdcsync.core.sqltext.terms import Term, integer_term, joined
 from cdcsync.core.sqltext.translator import Handler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sqlglot import exp
 
     from cdcsync.core.sqltext.translator import Translator
 
+_INTEGER_LIMIT = 2**63
+_FOLDED: dict[str, Callable[[int, int], int]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+}
+
 
 def _negative(translator: Translator, node: exp.Expression) -> Term:
     term = number(translator.term(node.this))
+    if term.kind == "null":
+        return term
+    if isinstance(term.literal, int):
+        return integer_term(-term.literal)
     code = sql.SQL("-{}").format(term.inner)
-    if isinstance(term.literal, int | float):
-        return Term(code, term.kind, -term.literal)
-    return Term(code, term.kind, operator="-")
+    negated = -term.literal if isinstance(term.literal, float) else None
+    return Term(code, term.kind, negated, operator="-")
 
 
 def _arithmetic(translator: Translator, node: exp.Expression) -> Term:
     _refuse_mixture(node, {"dpipe"})
     left, right = (number(term) for term in translator.operands(node))
     kind = widest({left.kind, right.kind})
+    if {left.kind, right.kind} == {"null"}:
+        return left
+    if kind == "numeric":
+        refuse(
+            f"{spelled(node)}: SQLite computes decimals in binary, PostgreSQL exactly",
+            "say it in PostgreSQL's words by check = .. in the mapping",
+        )
+    if isinstance(left.literal, int) and isinstance(right.literal, int) and node.key in _FOLDED:
+        return _constant(_FOLDED[node.key](left.literal, right.literal))
+    left, right = in_binary(left), in_binary(right)
     for_integers = node.key in {"mod", "bitwiseand", "bitwiseor"}
-    if (for_integers and kind != "integer") or (node.key == "div" and kind == "numeric"):
+    if for_integers and kind != "integer":
         refuse(f"{spelled(node)} computes otherwise on numbers that are no integers")
     divisor = right.inner
     if node.key in {"div", "mod"} and not right.literal:
         # SQLite gives NULL where PostgreSQL raises an error.
         divisor = sql.SQL("nullif({}, 0)").format(right.code)
-    operator = ARITHMETIC[node.key]
-    return Term(joined(left.inner, operator, divisor), kind, operator=operator)
+    sign = ARITHMETIC[node.key]
+    return Term(joined(left.inner, sign, divisor), kind, operator=sign)
+
+
+def _constant(value: int) -> Term:
+    """Return what was computed here: PostgreSQL counts small constants in 32 bits."""
+    if not -_INTEGER_LIMIT <= value < _INTEGER_LIMIT:
+        refuse("it does not fit an integer")
+    return integer_term(value)
 
 
 def _concatenation(translator: Translator, node: exp.Expression) -> Term:

@@ -30,8 +30,8 @@ def as_boolean(term: Term) -> bool | None:
     """Return the truth a constant stands for beside a boolean; None if it is no such constant."""
     if term.kind in {"integer", "boolean"} and term.literal in (0, 1):
         return bool(term.literal)
-    if term.kind == "text" and term.literal in {"true", "false"}:
-        return term.literal == "true"
+    if term.kind == "text" and term.literal in {"true", "false", "0", "1"}:
+        return term.literal in {"true", "1"}
     return None
 
 
@@ -49,6 +49,13 @@ def number(term: Term) -> Term:
         return Term(sql.SQL("{} * {}").format(seconds, sql.SQL(str(scale))), "numeric", operator="*")
     if term.kind not in NUMBERS and term.kind != "null":
         refuse(f"{term.says()} is used as a number")
+    return term
+
+
+def in_binary(term: Term) -> Term:
+    """Return a constant with a fraction as SQLite computes with it; PostgreSQL takes it for a decimal."""
+    if isinstance(term.literal, float):
+        return Term(sql.SQL("CAST({} AS double precision)").format(term.inner), "float")
     return term
 
 

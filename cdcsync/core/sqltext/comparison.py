@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from cdcsync.core.sqltext.coercions import as_boolean, collated, number, written
+from cdcsync.core.sqltext.coercions import as_boolean, collated, in_binary, number, written
 from cdcsync.core.sqltext.kinds import NUMBERS
 from cdcsync.core.sqltext.literals import boolean_literal, sent_literal
 from cdcsync.core.sqltext.refusal import UntranslatableError, refuse
@@ -45,12 +45,12 @@ def unified(terms: Sequence[Term]) -> list[Term]:
     """Return terms of one kind, for the branches of a CASE and the like."""
     column = next((term for term in terms if term.literal is None and term.kind != "null"), None)
     if column is not None:
-        terms = [_adapted(term, column, ordering=False) for term in terms]
+        terms = [_adapted(term, replace(column, affinity=""), ordering=False) for term in terms]
     if len({term.kind for term in terms} - {"null"}) > 1:
         terms = [number(term) for term in terms]
     if _differ_in_format(terms):
         refuse("its times are kept in different formats")
-    return list(terms)
+    return [in_binary(term) for term in terms]
 
 
 def _differ_in_format(terms: Sequence[Term]) -> bool:
@@ -77,12 +77,14 @@ def _adapted(term: Term, other: Term, *, ordering: bool) -> Term:
     if other.kind == "boolean" and not ordering:
         value = as_boolean(term)
         return term if value is None else Term(boolean_literal(value), "boolean")
-    if other.kind == "text" and other.column is not None:
+    if other.kind == "text" and other.affinity == "text":
         return written(term)
-    if other.kind in NUMBERS and isinstance(term.literal, str):
+    if other.kind in NUMBERS and other.affinity == "number" and isinstance(term.literal, str):
         if not re.fullmatch(r"-?\d+(\.\d+)?", term.literal):
             refuse(f"{other.says()} is compared with a text")
         return Term(sql.SQL(term.literal), "integer" if term.literal.lstrip("-").isdecimal() else "float")
     if other.kind in {"uuid", "date", "clock"} and other.column is not None and isinstance(term.literal, str):
+        if other.kind == "uuid" and term.literal != term.literal.lower():
+            refuse(f"{other.says()} has no case, unlike {term.literal!r}")
         return Term(sent_literal(other.column, "text", term.literal), other.kind)
     return replace(term, kind="other") if other.kind == "other" and term.kind == "text" else term

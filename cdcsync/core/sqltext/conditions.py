@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psycopg import sql
@@ -9,6 +10,7 @@ from psycopg import sql
 from cdcsync.core.sqltext.coercions import as_boolean, number, truth
 from cdcsync.core.sqltext.comparison import comparable, compared
 from cdcsync.core.sqltext.operators import COMPARISONS, ORDERING
+from cdcsync.core.sqltext.parsing import spelled
 from cdcsync.core.sqltext.refusal import refuse
 from cdcsync.core.sqltext.terms import Term, joined
 from cdcsync.core.sqltext.translator import Handler
@@ -23,7 +25,8 @@ def _junction(translator: Translator, node: exp.Expression) -> Term:
     word = node.key.upper()
     sides = [truth(term) for term in translator.terms([node.this, node.expression])]
     left, right = (side.code if side.operator == word else side.inner for side in sides)
-    return Term(joined(left, word, right), "boolean", operator=word)
+    certain = (any if word == "OR" else all)(side.certain for side in sides)
+    return Term(joined(left, word, right), "boolean", operator=word, certain=certain)
 
 
 def _negation(translator: Translator, node: exp.Expression) -> Term:
@@ -50,7 +53,10 @@ def _identity(translator: Translator, node: exp.Expression, *, negated: bool = F
 
 
 def _membership(translator: Translator, node: exp.Expression, *, negated: bool = False) -> Term:
-    left, *items = [*translator.operands(node, "this"), *translator.terms(node.expressions)]
+    left = translator.operands(node, "this")[0]
+    items = [replace(item, affinity="") for item in translator.terms(node.expressions)]
+    if any(item.collation not in {"", "BINARY"} for item in items):
+        refuse(f"{spelled(node)} compares by the collation of its left side only")
     if left.kind == "boolean" and any(as_boolean(item) is None and item.kind != "null" for item in items):
         left = number(left)
     pairs = [comparable(left, item) for item in items]

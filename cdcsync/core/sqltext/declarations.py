@@ -25,7 +25,7 @@ _KINDS: dict[str, DeclarationKind] = {
     "CONFLICT": "conflict",
 }
 _TABLE_LEVEL = frozenset({"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"})
-_DEFERRED = re.compile(r"(?<!NOT )\bDEFERRABLE INITIALLY DEFERRED")
+_DEFERRABLE = re.compile(r"(?<!NOT )\bDEFERRABLE( INITIALLY DEFERRED)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Declaration:
     """One constraint as a CREATE TABLE spells it.
 
     `column` is the one it stands at, None at the table's end. `text` is the expression of a check or
-    generated column, the name of a collation, the action of ON CONFLICT.
+    generated column, the name of a collation, the action of ON CONFLICT, how a foreign key is deferred.
     """
 
     kind: DeclarationKind
@@ -41,7 +41,6 @@ class Declaration:
     column: str | None
     columns: tuple[str, ...] = ()
     text: str = ""
-    deferred: bool = False
 
 
 def declarations(create_table: str) -> tuple[Declaration, ...]:
@@ -71,17 +70,19 @@ def _definition(text: str, part: Sequence[Token]) -> Iterator[Declaration]:
         elif kind in {"primary", "unique"}:
             yield Declaration(kind, name, column, named)
         elif kind == "foreign":
-            yield Declaration(kind, name, column, columns, deferred=_is_deferred(part[after:]))
+            yield Declaration(kind, name, column, columns, _deferral(part[after:]))
         elif kind is not None and after < len(part):
             yield Declaration(kind, name, column, columns, part[after].name)
         name = name if word in {"CONSTRAINT", "FOREIGN"} else None
         place = end if inner or word in {"CONSTRAINT", "PRIMARY", "FOREIGN"} else after
 
 
-def _is_deferred(rest: Sequence[Token]) -> bool:
+def _deferral(rest: Sequence[Token]) -> str:
+    """Return DEFERRABLE, with INITIALLY DEFERRED where that is said; empty if the key cannot be deferred."""
     words = [token.word for token in rest]
     stop = next((place for place, word in enumerate(words) if word in {*_TABLE_LEVEL, "REFERENCES"}), len(words))
-    return _DEFERRED.search(" ".join(words[:stop])) is not None
+    found = _DEFERRABLE.search(" ".join(words[:stop]))
+    return found[0] if found is not None else ""
 
 
 def index_text(create_index: str) -> tuple[list[str], str | None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from cdcsync.core.sqltext.coercions import in_utc, number, written
+from cdcsync.core.sqltext.coercions import in_binary, in_utc, number, written
 from cdcsync.core.sqltext.literals import literal
 from cdcsync.core.sqltext.parsing import spelled
 from cdcsync.core.sqltext.refusal import refuse
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 def _length(translator: Translator, node: exp.Expression) -> Term:
     term = translator.term(node.this)
+    if term.kind == "uuid" and term.affinity == "text":
+        term = Term(sql.SQL("CAST({} AS text)").format(term.code), "text")
     return call("length", "integer", [term if term.kind == "bytea" else written(term)])
 
 
@@ -32,7 +35,7 @@ def _case_changed(translator: Translator, node: exp.Expression) -> Term:
 
 
 def _absolute(translator: Translator, node: exp.Expression) -> Term:
-    term = number(translator.term(node.this))
+    term = in_binary(number(translator.term(node.this)))
     return call("abs", term.kind, [term])
 
 
@@ -66,7 +69,8 @@ def _part(translator: Translator, node: exp.Expression) -> Term:
 def _cast(translator: Translator, node: exp.Expression) -> Term:
     term, wanted = translator.term(node.this), node.args["to"].this.name
     if wanted == "TEXT":
-        return written(term)
+        # A column stays one under CAST: its collation goes before that of what it is compared with.
+        return replace(written(term), collation=term.collation)
     if wanted in {"INT", "BIGINT"} and number(term).kind == "integer":
         return number(term)
     if wanted not in {"DOUBLE", "FLOAT"} or number(term).kind not in {"integer", "float"}:

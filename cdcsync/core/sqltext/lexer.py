@@ -19,8 +19,7 @@ _LEXIS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _STEPS = {"(": 1, ")": -1}
-# More may not fit an integer, and SQLite then takes the number for a float.
-_SAFE_DIGITS = 19
+_INTEGER_LIMIT = 2**63
 
 
 class Token(NamedTuple):
@@ -52,10 +51,11 @@ def tokens(text: str) -> list[Token]:
 
 
 def number_value(text: str) -> int | float:
-    """Return the number a token spells."""
+    """Return the number a token spells; digits that fit no integer are a float, hexadecimal ones 64 bits."""
     if text[:2] in {"0x", "0X"}:
-        return int(text, 16)
-    return int(text) if text.isdecimal() and len(text) < _SAFE_DIGITS else float(text)
+        bits = int(text, 16)
+        return bits if bits < _INTEGER_LIMIT else bits - 2 * _INTEGER_LIMIT
+    return int(text) if text.isdecimal() and int(text) < _INTEGER_LIMIT else float(text)
 
 
 def group(part: Sequence[Token], place: int) -> tuple[Sequence[Token], int]:

@@ -10,14 +10,17 @@ from cdcsync.core.sqltext.lexer import number_value, tokens
 from cdcsync.core.sqltext.refusal import refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlglot import exp
 
+    from cdcsync.core.sqltext.lexer import Token
     from cdcsync.core.sqltext.scope import Scope
 
 # Words that stand where a column may, but are none even if a column is called so.
 _OPERATORS = frozenset({"LIKE", "GLOB", "REGEXP", "MATCH", "CAST", "CASE", "NOT"})
+# What an operand may follow, beside the signs but a closing parenthesis.
+_BEFORE_OPERANDS = _OPERATORS | {"AND", "OR", "IN", "IS", "BETWEEN", "WHEN", "THEN", "ELSE"}
 
 
 def parsed(text: str, scope: Scope) -> exp.Expression:
@@ -52,9 +55,18 @@ def parts_joined_by_and(node: exp.Expression) -> Iterator[exp.Expression]:
         yield node
 
 
+def _refuse_unary_plus(found: Sequence[Token]) -> None:
+    """Refuse +column, which takes the affinity off the column and of which the parser tells nothing."""
+    for before, token, after in zip([None, *found], found, found[1:], strict=False):
+        opens = before is None or before.word in _BEFORE_OPERANDS or (before.kind == "sign" and before.text != ")")
+        if token.text == "+" and opens and after.kind not in {"number", "string"}:
+            refuse(f"the unary plus at {after.text} is no mere sign in SQLite")
+
+
 def _names_quoted(text: str, scope: Scope) -> str:
     """Quote columns, which a parser may take for its keywords; drop comments, and hexadecimal numbers."""
     found = tokens(text)
+    _refuse_unary_plus(found)
     operators = _OPERATORS | {"END"} if any(token.word == "CASE" for token in found) else _OPERATORS
     pieces, last = [], 0
     for token, following in zip_longest(found, found[1:]):

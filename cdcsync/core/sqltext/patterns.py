@@ -72,6 +72,8 @@ def _glob_set(pattern: str, opening: int) -> tuple[str, int]:
     match = _GLOB_SET.match(pattern, opening)
     if match is None or not match[2]:
         refuse(f"the GLOB pattern {pattern!r} has a [ that is not closed")
+    if any(low > high for low, high in re.findall(r"(.)-(.)", match[2], flags=re.DOTALL)):
+        refuse(f"the GLOB pattern {pattern!r} has a range from the end to the beginning")
     members = re.sub(r"([\\\[\]^])", r"\\\1", match[2])
     return f"[{match[1]}{members}]", match.end()
 

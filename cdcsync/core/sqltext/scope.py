@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cdcsync.core.sqltext.kinds import affinity_of
 from cdcsync.core.sqltext.refusal import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cdcsync.core.sqltext.kinds import Affinity
     from cdcsync.words.nouns import ColumnPlan, TablePlan
 
 
@@ -28,6 +30,11 @@ class Scope:
     def source_name(self, name: str) -> str | None:
         """Return the exact spelling of a source column; None if there is none."""
         return next((c.name for c in self.plan.table.columns if c.name.lower() == name.lower()), None)
+
+    def affinity(self, name: str) -> Affinity:
+        """Return the affinity of a source column of exactly this name."""
+        declared = self.plan.table.column(name).declared_type
+        return "" if self.plan.table.strict and declared.upper() == "ANY" else affinity_of(declared)
 
     def column(self, name: str) -> ColumnPlan:
         """Return the plan of a source column of exactly this name; UntranslatableError if it is left out."""

@@ -13,7 +13,7 @@ from cdcsync.core.sqltext.literals import literal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cdcsync.core.sqltext.kinds import Kind
+    from cdcsync.core.sqltext.kinds import Affinity, Kind
     from cdcsync.words.nouns import ColumnPlan
 
 
@@ -22,7 +22,9 @@ class Term:
     """A piece of PostgreSQL with what is known of its value.
 
     `operator` is set where the piece needs parentheses as an operand; `literal` is a constant's value.
-    `explicit`: its collation was asked for by COLLATE and is not just that of a column.
+    `explicit`: its collation was asked for by COLLATE and is not just that of a column. `affinity`: what SQLite
+    makes of a constant it is compared with, which only columns and CASTs have. `certain`: a condition that is
+    never false, whatever the columns hold.
     """
 
     code: sql.Composable
@@ -31,6 +33,8 @@ class Term:
     column: ColumnPlan | None = None
     collation: str = ""
     explicit: bool = False
+    affinity: Affinity = ""
+    certain: bool = False
     operator: str = ""
 
     @property
@@ -45,14 +49,25 @@ class Term:
         return f"the constant {self.literal!r}" if self.literal is not None else f"a value of kind {self.kind}"
 
 
-def column_term(column: ColumnPlan, collation: str = "BINARY") -> Term:
-    """Return a reference to a column of the target, with the collation the source's column has."""
-    return Term(sql.Identifier(column.target), kind_of(column.type_sql), column=column, collation=collation)
+def column_term(column: ColumnPlan, collation: str = "BINARY", affinity: Affinity = "") -> Term:
+    """Return a reference to a column of the target, with collation and affinity of the source's column."""
+    code = sql.Identifier(column.target)
+    return Term(code, kind_of(column.type_sql), column=column, collation=collation, affinity=affinity)
 
 
 def text_term(value: str) -> Term:
     """Return a constant text."""
     return Term(literal(value), "text", value)
+
+
+def integer_term(value: int) -> Term:
+    """Return a constant integer."""
+    return Term(sql.SQL(str(value)), "integer", value)
+
+
+def null_term() -> Term:
+    """Return NULL."""
+    return Term(sql.SQL("NULL"), "null")
 
 
 def call(name: str, kind: Kind, arguments: Iterable[Term]) -> Term:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cdcsync.core.sqltext import arithmetic, choices, conditions, functions, operands, patterns
+from cdcsync.core.sqltext import arithmetic, choices, conditions, functions, inspection, operands, patterns
 from cdcsync.core.sqltext.coercions import truth
 from cdcsync.core.sqltext.parsing import parsed, parts_joined_by_and, spelled
 from cdcsync.core.sqltext.refusal import UntranslatableError
@@ -22,6 +22,7 @@ _HANDLERS = {
     **patterns.HANDLERS,
     **arithmetic.HANDLERS,
     **functions.HANDLERS,
+    **inspection.HANDLERS,
     **choices.HANDLERS,
 }
 _TOO_DEEP = "the expression is nested too deeply"

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 # Hints of the parser to its own generators.
 _MEANINGLESS = frozenset({"safe", "typed", "is_string", "only_json_types", "json_subtype"})
-_REASONS = {
-    "typeof": "typeof() asks for SQLite's storage class; a PostgreSQL column holds one type only",
-    "json_valid": "json_valid() is no function of PostgreSQL; jsonb holds nothing but valid JSON",
-}
 
 
 class Handler(NamedTuple):
@@ -71,7 +67,5 @@ class Translator:
 
 def unknown(node: exp.Expression) -> UntranslatableError:
     """Return the refusal of a node nobody here understands."""
-    name = node.name.lower() if node.key == "anonymous" else node.key
-    suggestion = "x IS JSON says the same of a text from PostgreSQL 16 on" if name == "json_valid" else ""
-    reason = _REASONS.get(name) or f"{spelled(node)} has no sure equivalent in PostgreSQL"
-    return UntranslatableError(reason, suggestion)
+    suggestion = "x ~ 'pattern' may say the same, if the application's REGEXP does" if node.key == "regexplike" else ""
+    return UntranslatableError(f"{spelled(node)} has no sure equivalent in PostgreSQL", suggestion)

@@ -1,0 +1,46 @@
+"""Proposals that agree with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cdcsync.core.mapping_file import Proposal
+from cdcsync.core.types import parse
+from cdcsync.words.nouns import TablePlan
+
+Place = tuple[str, str]
+"""(table, column)."""
+
+
+def alike_at_both_ends(
+    plans: Sequence[TablePlan], found: dict[Place, Proposal], empty: set[Place]
+) -> dict[Place, Proposal]:
+    """Make proposals alike at both ends of a foreign key, as PostgreSQL wants them.
+
+    A column without values follows the other end; else a proposal falls where the other end has none.
+    """
+    types = {(plan.name, column.source): column.type_sql for plan in plans for column in plan.columns}
+    links = [
+        ((plan.name, child), (key.parent, parent))
+        for plan in plans
+        for key in plan.table.foreign_keys
+        for child, parent in zip(key.columns, key.parent_columns, strict=False)
+        if (key.parent, parent) in types
+    ]
+
+    def future(end: Place) -> tuple[str, str | None]:
+        proposal = found.get(end)
+        return (types[end], None) if proposal is None else (str(parse(proposal.type)), proposal.format)
+
+    def torn() -> list[tuple[Place, Place]]:
+        return [ends for ends in links if future(ends[0]) != future(ends[1])]
+
+    for one, other in [*links, *links[::-1]]:
+        for end, far in ((one, other), (other, one)):
+            if end in empty and end not in found and far in found:
+                found[end] = replace(found[far], evidence=f"no values yet; as {far[0]}.{far[1]}")
+    while ends := [end for pair in torn() for end in pair if end in found]:
+        for end in ends:
+            found.pop(end, None)
+    return found
