@@ -56,8 +56,7 @@ def drain(
 
     with Session(context) as session:
         if session.checkpoint.state == "cut_over":
-            seq = session.checkpoint.position.seq
-            return DrainReport(drained=True, quiet=True, handed_over=True, applied_seq=seq, reason="already cut over")
+            return _handed_over_before(session)
         session.take("drain")
         session.target.execute("session.sql", "strict_commits")
         try:
@@ -87,6 +86,20 @@ def drain(
                 session.release()
     report.seconds = time.monotonic() - began
     return report
+
+
+def _handed_over_before(session: Session) -> DrainReport:
+    """Finish what a handover that was cut short has left: foreign keys that guard new rows only."""
+    session.prepare_handed_over()
+    remarks = validate_foreign_keys(session)
+    return DrainReport(
+        drained=True,
+        quiet=True,
+        handed_over=True,
+        applied_seq=session.checkpoint.position.seq,
+        reason="already cut over",
+        handover=HandoverReport(remarks=remarks),
+    )
 
 
 def _decide(session: Session) -> None:
