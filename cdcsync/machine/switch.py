@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Self
 
 import psycopg
@@ -15,7 +16,7 @@ from cdcsync.machine.foreign_keys import validate_foreign_keys
 from cdcsync.machine.hooks import run_hook
 from cdcsync.machine.rollback import take_back
 from cdcsync.machine.session import Session
-from cdcsync.words.errors import CdcsyncError, HookError
+from cdcsync.words.errors import CdcsyncError, HookError, PermanentStopError, SourceChangedError
 
 
 class Counting:
@@ -70,10 +71,12 @@ def switch(session: Session, report: CutoverReport, counting: Counting) -> None:
 
 def finish(session: Session, report: CutoverReport) -> None:
     """Do what is left of a cutover that was cut short after the handover; nothing where nothing is."""
-    session.prepare_handed_over()
     if session.store.switched_at is None and not _switch(session, report):
         return
-    report.remarks += validate_foreign_keys(session)
+    # The tables are the application's by now, which may have changed them.
+    with suppress(SourceChangedError, PermanentStopError):
+        session.prepare_handed_over()
+        report.remarks += validate_foreign_keys(session)
     report.remarks.append(f"handed over at {session.store.cut_over_at:%Y-%m-%d %H:%M:%S %Z}")
     report.done = True
 
