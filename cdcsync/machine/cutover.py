@@ -120,6 +120,7 @@ def _catch_up(session: Session, options: CutoverOptions, report: CutoverReport) 
         _verify_changed(session, report, _no_watch)
         catch_up(session, sync, _no_watch)
     report.verified_keys = 0
+    report.remarks = left_behind(session) + _durability_remarks(session)
     report.estimated_pause_seconds = estimated_pause(session)
     report.refusals = [*refusals(session, options), *too_long(session, options)]
     return None if _is_refused(report) else sync
@@ -137,7 +138,6 @@ def _rehearse(session: Session, options: CutoverOptions, report: CutoverReport) 
     session.store.handover_took(seconds)
     report.pause_seconds = round(time.monotonic() - began, 3)
     report.estimated_pause_seconds = report.pause_seconds
-    report.remarks += left_behind(session)
     report.done = True
     return False
 
@@ -158,16 +158,25 @@ def _decide(context: Context, session: Session, options: CutoverOptions, report:
             session.store.fenced()
             _drain_and_prove(session, sync, options, report, held.refuse_lifted)
             with report.step("decide"):
+                # With PostgreSQL gone there would be no side left to write to.
+                session.store.fenced()
                 held.make_permanent()
         except BaseException:
             _unfence(session, held)
             raise
-        report.remarks += left_behind(session) + _durability_remarks(session)
-        counting = stack.enter_context(switch.Counting(context, session))
-        _hand_over_for_certain(context, session, report)
-        report.pause_seconds = round(time.monotonic() - held.since, 3)
-        switch.switch(session, report, counting)
+        _go_forward(context, session, report, held.since)
     return True
+
+
+def _go_forward(context: Context, session: Session, report: CutoverReport, since: float) -> None:
+    """What follows the decision; whatever fails now, nobody says that the application goes on with SQLite."""
+    try:
+        with switch.Counting(context, session) as counting:
+            _hand_over_for_certain(context, session, report)
+            report.pause_seconds = round(time.monotonic() - since, 3)
+            switch.switch(session, report, counting)
+    except (CdcsyncError, psycopg.Error) as error:
+        report.reason = one_line(error)
 
 
 def _interrupt(session: Session) -> None:
@@ -285,10 +294,7 @@ def _resume(context: Context, session: Session, report: CutoverReport) -> None:
         with report.step("drain"):
             # Whatever came before the fence is applied already; this only makes sure of it.
             catch_up(session, Sync(session), _no_watch)
-        with switch.Counting(context, session) as counting:
-            _hand_over_for_certain(context, session, report)
-            report.pause_seconds = round(time.monotonic() - began, 3)
-            switch.switch(session, report, counting)
+        _go_forward(context, session, report, began)
     except (CdcsyncError, psycopg.Error) as error:
         report.reason = one_line(error)
         session.release()

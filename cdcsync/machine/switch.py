@@ -46,14 +46,17 @@ class Counting:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the rows of each table on both sides; the source is fenced, it does not move."""
+        found: dict[str, dict[str, int]] = {}
         if self._target is None:
-            return {}
-        found = {}
-        for number, plan in self._session.plans.items():
-            with self._session.source.reading():
-                here = self._session.count_source(number)
-            there = self._session.writers[number].count(self._target)
-            found[plan.name] = {"source": here, "target": there}
+            return found
+        try:
+            for number, plan in self._session.plans.items():
+                with self._session.source.reading():
+                    here = self._session.count_source(number)
+                there = self._session.writers[number].count(self._target)
+                found[plan.name] = {"source": here, "target": there}
+        except psycopg.Error as error:
+            logger.warning("rows could not be counted: {}", one_line(error))
         return found
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
+import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from psycopg import sql
@@ -104,6 +106,11 @@ class Pair:
         with self.database.connect() as connection:
             for statement in statements:
                 connection.execute(statement.encode())
+
+    def psql(self) -> str:
+        """Return a command that reaches the database, for hooks: it takes `-c SQL`."""
+        reach = "import psycopg, sys; psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[3].encode())"
+        return shlex.join([sys.executable, "-W", "ignore", "-c", reach, self.database.conninfo()])
 
     def install(self) -> InstallReport:
         """Install."""
