@@ -176,7 +176,7 @@ def test_retry_brings_what_the_target_takes_by_now(make_pair: Make) -> None:
     pair.execute("ALTER TABLE t DROP CONSTRAINT t_v_check")
     pair.write("UPDATE t SET n = -7 WHERE id = 7", "DELETE FROM t WHERE id = 8")
     report = pair.retry("t")
-    assert (report.before, report.left) == (1, 1) or report.left == 1
+    assert report.left == 1
     assert pair.quarantined() == [("t", "2000", "n")]
     assert pair.target("SELECT count(*), sum(n) FILTER (WHERE id IN (7, 8)) FROM t") == [(1299, -7)]
     assert pair.verify().equal
