@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from cdcsync.machine import handover
+from cdcsync.words.errors import RefusedError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -27,9 +30,11 @@ INSERT INTO loose VALUES (1, 2);
 MOVED = r"moved to PostgreSQL at .*; to return run: cdcsync rollback"
 
 
-def test_a_cutover_hands_over_what_was_proven_and_fences_sqlite_for_good(make_pair: Make) -> None:
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_cutover_hands_over_what_was_proven_and_fences_sqlite_for_good(make_pair: Make, journal: str) -> None:
     """Every row, sequences and foreign keys; SQLite refuses writes with a message that says where it all went."""
     pair = make_pair(SCHEMA)
+    pair.application.execute(f"PRAGMA journal_mode = {journal}")
     pair.install()
     pair.sync()
     pair.verify()
@@ -84,3 +89,88 @@ def test_a_rollback_refuses_where_postgresql_was_written_to_unless_that_is_disca
     pair.sync()
     assert pair.verify().equal
     assert pair.target("SELECT name FROM p WHERE name = 'pg'") == []
+
+
+def test_a_rehearsal_leaves_everything_as_it_was(make_pair: Make) -> None:
+    """It tells the pause and hands nothing over."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    before = pair.source("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
+    report = pair.cutover(rehearse=True)
+    assert (report.done, report.rehearsed) == (True, True)
+    assert report.pause_seconds is not None
+    assert pair.source("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2") == before
+    assert pair.target("SELECT count(*) FROM pg_constraint WHERE conrelid = 'c'::regclass AND contype = 'f'") == [(0,)]
+    pair.write("DELETE FROM p WHERE id = 1")
+    pair.sync()
+    assert pair.verify().equal
+
+
+def test_a_cutover_that_was_cut_after_the_decision_goes_on(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then neither side accepts writes, and every other verb says what to do."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    with monkeypatch.context() as patch:
+        patch.setattr(handover, "hand_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    with pytest.raises(sqlite3.OperationalError, match=MOVED):
+        pair.application.execute("DELETE FROM c")
+    with pytest.raises(psycopg.Error, match="is being filled from SQLite"):
+        pair.execute("INSERT INTO p (name) VALUES ('no')")
+    assert pair.target("SELECT state FROM cdcsync.status") == [("fenced",)]
+    for verb in (pair.sync, pair.drain):
+        with pytest.raises(RefusedError, match="run cdcsync cutover to go on, or cdcsync rollback"):
+            verb()
+    assert pair.cutover().done
+    pair.execute("INSERT INTO p (name) VALUES ('yes')")
+
+
+def test_a_cutover_that_was_cut_after_the_decision_can_go_back(
+    make_pair: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was written to PostgreSQL, whose guard is still on."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    with monkeypatch.context() as patch:
+        patch.setattr(handover, "hand_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    assert pair.rollback().done
+    pair.write("DELETE FROM c")
+    pair.sync()
+    assert pair.verify().equal
+
+
+def _cut(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_uninstall_leaves_the_fence_up_until_told_otherwise(make_pair: Make) -> None:
+    """No stale process writes to the old file; everything else of ours is gone."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    assert pair.cutover().done
+    pair.uninstall()
+    assert pair.source("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%cdcsync%'") == []
+    with pytest.raises(sqlite3.OperationalError, match=MOVED):
+        pair.application.execute("DELETE FROM c")
+    pair.execute("INSERT INTO p (name) VALUES ('free')")
+    pair.uninstall(lift_fence=True)
+    pair.application.execute("DELETE FROM c")
+
+
+def test_nothing_to_go_back_from_is_told(make_pair: Make) -> None:
+    """Before any cutover."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    with pytest.raises(RefusedError, match="nothing was handed over"):
+        pair.rollback()
