@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from cdcsync.machine import handover
-from cdcsync.words.errors import RefusedError
+from cdcsync.words.errors import RefusedError, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,3 +174,24 @@ def test_nothing_to_go_back_from_is_told(make_pair: Make) -> None:
     pair.install()
     with pytest.raises(RefusedError, match="nothing was handed over"):
         pair.rollback()
+
+
+def test_going_back_without_postgresql_needs_to_be_told_to_it_later(make_pair: Make) -> None:
+    """It refuses unless target writes may be lost; then SQLite is free, and `run` asks for the other half."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    assert pair.cutover().done
+    there = pair.settings.target
+    pair.change_settings(target="host=127.0.0.1 port=1 dbname=gone")
+    with pytest.raises(TargetError, match="--discard-target-writes"):
+        pair.rollback()
+    assert pair.rollback(discard=True).done
+    pair.change_settings(target=there)
+    pair.write("INSERT INTO p (name) VALUES ('on SQLite again')")
+    with pytest.raises(RefusedError, match="run cdcsync rollback --discard-target-writes"):
+        pair.run_once()
+    assert pair.rollback(discard=True).done
+    pair.run_once()
+    assert pair.verify().equal

@@ -140,8 +140,16 @@ def fence_triggers(source: Source) -> list[str]:
     return [name for (name,) in source.rows("fence_triggers")]
 
 
-def lift_permanent(path: Path) -> float:
-    """Drop a permanent fence; return the seconds the write lock was held. Raises what `writing` does."""
+def was_lifted_alone(source: Source) -> bool:
+    """Tell whether the fence was lifted while PostgreSQL could not be asked, which still takes itself for handed over."""
+    return bool(source.ask("has_meta")) and "lifted" in dict(source.rows("meta"))
+
+
+def lift_permanent(path: Path, alone: str | None = None) -> float:
+    """Drop a permanent fence; return the seconds the write lock was held. Raises what `writing` does.
+
+    `alone`: when that is done while PostgreSQL cannot be asked; it is remembered until it is done with PostgreSQL.
+    """
     with writing(path) as connection:
         began = time.perf_counter()
         for (name,) in connection.execute(sqlite_statement("source.sql", "fence_triggers").template).fetchall():
@@ -151,6 +159,9 @@ def lift_permanent(path: Path) -> float:
             except sqlite3.Error as error:
                 refusal = f"the source refused to drop its fence ({error})"
                 raise RefusedError(refusal) from error
-        connection.execute(sqlite_statement("capture.sql", "remove_meta").template, ("fence",))
+        for name in ("fence", "lifted"):
+            connection.execute(sqlite_statement("capture.sql", "remove_meta").template, (name,))
+        if alone is not None:
+            connection.execute(sqlite_statement("capture.sql", "add_meta").template, ("lifted", alone))
         connection.execute("COMMIT")
         return time.perf_counter() - began

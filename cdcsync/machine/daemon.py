@@ -12,7 +12,7 @@ from loguru import logger
 
 from cdcsync.core.backoff import Backoff
 from cdcsync.edges import notify
-from cdcsync.edges.fence import fence_message
+from cdcsync.edges.fence import fence_message, was_lifted_alone
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import one_line, passes_by_itself
 from cdcsync.edges.wakeup import Wakeup
@@ -116,6 +116,7 @@ class Daemon:
     def _run_once(self) -> BringUpReport:
         with self._working() as session:
             if session.checkpoint.state == "cut_over":
+                _refuse_lifted_alone(session)
                 logger.info("cut over: nothing left to do")
                 return BringUpReport()
             sync = Sync(session)
@@ -206,6 +207,7 @@ class Daemon:
                 self._stand_by(session)
             except FencedError as error:
                 self._wait_behind(session, error)
+        _refuse_lifted_alone(session)
         logger.info("cut over: nothing left to do")
 
     def _follow(self, session: Session, sync: Sync) -> None:
@@ -265,6 +267,16 @@ class Daemon:
             session.store.note("error", str(error))
         except psycopg.Error as unrecorded:
             logger.warning("could not record the stop: {}", one_line(unrecorded))
+
+
+def _refuse_lifted_alone(session: Session) -> None:
+    """A source that was taken back behind PostgreSQL's back is written to, and nobody follows it."""
+    if was_lifted_alone(session.source):
+        message = (
+            "the application went back to SQLite while PostgreSQL could not be asked: run cdcsync rollback "
+            "--discard-target-writes, which PostgreSQL has to hear of, and then this again"
+        )
+        raise RefusedError(message)
 
 
 def _why_not_installed(source: Source) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import psycopg
 from loguru import logger
@@ -94,7 +95,7 @@ def _without_the_target(context: Context, error: Exception) -> RollbackReport:
     if not fenced:
         message = f"{one_line(error)}; the source has no fence: nothing to go back from on this side"
         raise TargetError(message)
-    lift_permanent(context.settings.source_path)
+    lift_permanent(context.settings.source_path, datetime.now(UTC).isoformat(timespec="seconds"))
     report.done = True
     report.remarks.append(
         f"PostgreSQL was not asked ({one_line(error)}) and still accepts writes: when it is back, run cdcsync rollback "

@@ -13,6 +13,7 @@ from cdcsync.machine.comparison import VerifyReport
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover import cutover
 from cdcsync.machine.cutover_report import CutoverReport
+from cdcsync.machine.daemon import Daemon
 from cdcsync.machine.drain import DrainReport, drain
 from cdcsync.machine.gates import CutoverOptions
 from cdcsync.machine.install import InstallReport, install, uninstall
@@ -126,6 +127,11 @@ class Pair:
                 copy_stale(session)
             finally:
                 session.release()
+
+    def run_once(self) -> None:
+        """Do what `run --once` does, as a daemon does it."""
+        with Context(self.settings) as context:
+            Daemon(context).run_once()
 
     def verify(self, names: list[str] | None = None, patience: float = 3.0) -> VerifyReport:
         """Verify."""
