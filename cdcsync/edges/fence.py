@@ -141,7 +141,7 @@ def fence_triggers(source: Source) -> list[str]:
 
 
 def was_lifted_alone(source: Source) -> bool:
-    """Tell whether the fence was lifted while PostgreSQL could not be asked, which still takes itself for handed over."""
+    """Tell whether the fence was lifted while PostgreSQL could not be asked: it still takes itself for handed over."""
     return bool(source.ask("has_meta")) and "lifted" in dict(source.rows("meta"))
 
 
