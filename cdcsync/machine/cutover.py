@@ -20,7 +20,7 @@ from cdcsync.edges.fence import Fence, fence, fence_message
 from cdcsync.edges.grants import standbys
 from cdcsync.edges.target import one_line, passes_by_itself
 from cdcsync.machine import handover, switch
-from cdcsync.machine.comparison import Comparison, VerifyReport
+from cdcsync.machine.comparison import Comparison
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport, Refusal
 from cdcsync.machine.drain import left_behind
@@ -30,6 +30,7 @@ from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.machine.verify import verify
+from cdcsync.machine.verify_report import VerifyReport
 from cdcsync.words.errors import (
     CdcsyncError,
     FenceLiftedError,

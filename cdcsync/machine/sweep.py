@@ -14,9 +14,10 @@ from loguru import logger
 
 from cdcsync.edges.ledger import Proven
 from cdcsync.edges.target import one_line
-from cdcsync.machine.comparison import Comparison, TableResult, VerifyReport
+from cdcsync.machine.comparison import Comparison
 from cdcsync.machine.context import Context
 from cdcsync.machine.session import Session
+from cdcsync.machine.verify_report import TableResult, VerifyReport
 from cdcsync.words.errors import CdcsyncError, StopRequestedError
 from cdcsync.words.nouns import TablePlan
 
