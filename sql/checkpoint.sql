@@ -33,8 +33,11 @@ UPDATE cdcsync.checkpoint SET state = %(state)s
 WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
 
 -- name: progress
+-- remade_at: whatever was compared before says nothing any more; start_seq alone would not tell in a quiet source.
 UPDATE cdcsync.tables
-SET state = %(state)s, start_seq = %(start_seq)s, cursor = %(cursor)s, rows_copied = %(rows_copied)s,
+SET remade_at = CASE WHEN %(state)s IN ('pending', 'copying', 'repairing', 'copied') THEN clock_timestamp()
+                     ELSE remade_at END,
+    state = %(state)s, start_seq = %(start_seq)s, cursor = %(cursor)s, rows_copied = %(rows_copied)s,
     rows_total = coalesce(%(rows_total)s, rows_total)
 WHERE source_id = %(source_id)s AND number = %(number)s;
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
 from itertools import chain
 
 from cdcsync.edges.spool import Row, Spool
@@ -12,6 +12,9 @@ from cdcsync.machine.row_comparison import RowComparison
 from cdcsync.machine.verify_report import TableResult
 from cdcsync.words.errors import BadValueError
 from cdcsync.words.nouns import Difference
+
+STEP_ENTRIES = 5000
+"""Entries whose keys are read in one transaction: a few dozen milliseconds."""
 
 
 class Comparison(RowComparison):
@@ -22,25 +25,37 @@ class Comparison(RowComparison):
         return self._keyed() if self._plan.key else self._keyless()
 
     def since(self, low: int) -> TableResult:
-        """Compare only the keys with entries above `low`, up to the target's position.
+        """Compare only the keys with entries above `low`, up to the target's position of now.
 
         One that has newer entries by now is left to the next time, which begins at the position of this one.
         """
-        session, spools = self._session, ExitStack()
-        with spools:
-            rows, gone = spools.enter_context(Spool()), spools.enter_context(Spool())
-            bad: list[BadValueError] = []
-            high = session.store.read().position.seq
-            with session.source.reading() as connection:
-                head = int(session.source.ask("head"))
-                self._reader.present(connection, low, high, rows, bad.append)
-                for keys in self._keys.gone(connection, low, high):
-                    gone.add([sent for key in keys if (sent := self._keys.sent(key)) is not None])
-            self._compare_since(rows.chunks(), bad, gone.chunks(), head)
-            self._result.rows_source = rows.count + gone.count
+        high = self._session.store.read().position.seq
+        while low < high:
+            low = self._step(low, high)
         self._result.proven_seq = high
         self._report.seq = max(self._report.seq, high)
         return self._result
+
+    def _step(self, low: int, high: int) -> int:
+        """Compare the keys of some entries, which are read in one transaction; return the last of these entries."""
+        with Spool() as rows, Spool() as gone:
+            bad: list[BadValueError] = []
+
+            def read(connection: sqlite3.Connection, most: int) -> tuple[int, int]:
+                end = min(low + most, high)
+                for spool in (rows, gone):
+                    spool.clear()
+                bad.clear()
+                head = int(self._session.source.ask("head"))
+                self._reader.present(connection, low, end, rows, bad.append)
+                for keys in self._keys.gone(connection, low, end):
+                    gone.add([sent for key in keys if (sent := self._keys.sent(key)) is not None])
+                return end, head
+
+            (end, head), _ = self._session.source.read_bounded(STEP_ENTRIES, read)
+            self._compare_since(rows.chunks(), bad, gone.chunks(), head)
+            self._result.rows_source += rows.count + gone.count
+        return end
 
     def _compare_since(
         self, rows: Iterator[list[Row]], bad: list[BadValueError], gone: Iterator[list[Row]], head: int
