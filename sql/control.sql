@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.tables (
     rows_copied bigint NOT NULL DEFAULT 0,
     rows_total bigint,
     remade_at timestamptz,
+    copy_rate double precision,
     PRIMARY KEY (source_id, number)
 );
 

@@ -50,6 +50,10 @@ SELECT count(*) FROM $table AS t WHERE $condition;
 -- name: count
 SELECT count(*) FROM $table;
 
+-- name: rows_at_most
+-- About how many rows a table has, without reading them: an error where there is no rowid.
+SELECT max(rowid) FROM $table;
+
 -- name: storage_classes
 SELECT DISTINCT typeof($column) FROM $table;
 
