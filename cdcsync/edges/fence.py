@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cdcsync.core.quoting import sqlite_name
+from cdcsync.core.quoting import sqlite_name, sqlite_text
 from cdcsync.edges.source import Source, connect
 from cdcsync.edges.statements import sqlite_statement, trigger_template
 from cdcsync.edges.write_lock import begin_immediate, writing
@@ -120,7 +120,7 @@ def fence_statements(tables: Sequence[tuple[int, str]], message: str) -> list[st
             trigger=sqlite_name(f"_cdcsync_fence_{number}_{event.lower()}"),
             event=event,
             table=sqlite_name(name),
-            message=sqlite_name(message),
+            message=sqlite_text(message),
         )
         for number, name in tables
         for event in EVENTS

@@ -54,9 +54,11 @@ class Sweeper:
         """End, also where PostgreSQL does not answer or a read takes long."""
         self._ending.set()
         while self._thread.is_alive():
-            if (session := self._session) is not None:
-                session.target.cut()
-                session.source.stop_soon()
+            # It may close both at this very moment.
+            with suppress(sqlite3.ProgrammingError):
+                if (session := self._session) is not None:
+                    session.target.cut()
+                    session.source.stop_soon()
             self._thread.join(0.2)
 
     def turn(self) -> None:
