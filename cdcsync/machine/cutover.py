@@ -24,6 +24,7 @@ from cdcsync.machine.comparison import Comparison
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport, Refusal
 from cdcsync.machine.drain import left_behind
+from cdcsync.machine.estimate import fixed_seconds
 from cdcsync.machine.gates import CutoverOptions, estimated_pause, refusals, too_long
 from cdcsync.machine.hooks import run_hook
 from cdcsync.machine.session import Session
@@ -134,8 +135,8 @@ def _rehearse(session: Session, options: CutoverOptions, report: CutoverReport) 
     began = time.monotonic()
     _drain_and_prove(session, sync, options, report, _no_watch)
     with report.step("handover"):
-        seconds = handover.rehearse(session)
-    session.store.handover_took(seconds)
+        handover.rehearse(session)
+    session.store.handover_took(fixed_seconds(report.steps))
     report.pause_seconds = round(time.monotonic() - began, 3)
     report.estimated_pause_seconds = report.pause_seconds
     report.remarks += left_behind(session)
@@ -246,7 +247,7 @@ def _hand_over_for_certain(context: Context, session: Session, report: CutoverRe
         except (CdcsyncError, psycopg.Error) as error:
             _hand_over_again(context, session, report, error, deadline)
         else:
-            session.store.handover_took(time.monotonic() - began)
+            session.store.handover_took(fixed_seconds(report.steps) + time.monotonic() - began)
 
 
 def _hand_over_again(
