@@ -41,7 +41,7 @@ def test_a_cutover_hands_over_what_was_proven_and_fences_sqlite_for_good(make_pa
     assert report.verified_keys >= 0
     keys = pair.target("SELECT convalidated FROM pg_constraint WHERE conrelid = 'c'::regclass AND contype = 'f'")
     assert keys == [(True,)]
-    for write in ("INSERT OR IGNORE INTO p (name) VALUES ('x')", "DELETE FROM c", "UPDATE loose SET a = 1"):
+    for write in ("INSERT OR IGNORE INTO p (name) VALUES ('x')", "DELETE FROM p", "UPDATE loose SET a = 1"):
         with pytest.raises(sqlite3.OperationalError, match=MOVED):
             pair.application.execute(write)
     pair.execute("INSERT INTO p (name) VALUES ('new')")

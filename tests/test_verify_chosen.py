@@ -7,10 +7,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from support.following import following
 
 from cdcsync.machine.context import Context
 from cdcsync.machine.session import Session
-from cdcsync.machine.sync import Sync
 from cdcsync.machine.verify import verify_chosen, with_relatives
 from cdcsync.words.errors import UsageError
 
@@ -122,27 +122,11 @@ def test_tables_that_refer_to_each_other_are_all_reached(make_pair: Make) -> Non
 def test_no_false_alarm_for_chosen_rows_that_move(pair: Pair) -> None:
     """Rows come, go and change parents and the parents' condition meanwhile; applied in cycles of three entries."""
     pair.change_settings(apply_max_keys=3)
-    stop = threading.Event()
-    failures: list[BaseException] = []
-
-    def follow() -> None:
-        try:
-            with Context(pair.settings) as context, Session(context) as session:
-                session.take("daemon")
-                session.prepare()
-                sync = Sync(session)
-                while not stop.is_set() or not sync.cycle().is_empty:
-                    sync.cycle()
-        except BaseException as error:  # noqa: BLE001  shown by the test
-            failures.append(error)
-
     answers: list[VerifyReport] = []
-    follower = threading.Thread(target=follow)
     comparing = threading.Thread(target=lambda: answers.extend(_chosen(pair, "owner = 'ann'") for _ in range(15)))
-    follower.start()
-    comparing.start()
     number = 100
-    try:
+    with following(pair):
+        comparing.start()
         while comparing.is_alive():
             number += 1
             owner = ("ann", "bob")[number % 2]
@@ -153,12 +137,7 @@ def test_no_false_alarm_for_chosen_rows_that_move(pair: Pair) -> None:
                 f'UPDATE "at.tachments" SET message = {number} WHERE b = 1',
                 f"DELETE FROM messages WHERE id = {number - 6}",
             )
-            stop.wait(0.05)
-    finally:
-        stop.set()
-        comparing.join()
-        follower.join(30)
-    assert failures == []
+            comparing.join(0.05)
     assert len(answers) == 15
     assert [one.shown for one in answers if not one.equal] == []
     pair.force(f"UPDATE messages SET body = 'planted' WHERE id = {number}")

@@ -7,20 +7,20 @@ from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from support.following import following
+
 from cdcsync.machine.comparison import Comparison
 from cdcsync.machine.context import Context
 from cdcsync.machine.session import Session
-from cdcsync.machine.sync import Sync
 from cdcsync.machine.verify import verify
 from cdcsync.machine.verify_report import VerifyReport
+from cdcsync.words.nouns import Difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pytest
     from support.pair import Pair
-
-    from cdcsync.words.nouns import Difference
 
     Make = Callable[..., Pair]
 
@@ -86,56 +86,37 @@ def test_every_one_of_many_planted_differences_is_found(make_pair: Make, pytestc
     assert pair.verify().equal
 
 
-class _Load:
-    """An application, and a stream that follows it in cycles of three entries."""
-
-    def __init__(self, pair: Pair) -> None:
-        self._pair, self.stop, self.failures = pair, threading.Event(), list[BaseException]()
-        self._random = Random(5)
-
-    def follow(self) -> None:
-        """Apply until told to stop, and then all that is left."""
-        try:
-            with Context(self._pair.settings) as context, Session(context) as session:
-                session.take("daemon")
-                session.prepare()
-                sync = Sync(session)
-                while not self.stop.is_set() or not sync.cycle().is_empty:
-                    sync.cycle()
-        except BaseException as error:  # noqa: BLE001  shown by the test
-            self.failures.append(error)
-
-    def write(self) -> None:
-        """Change keys by case, delete, insert, and let rows become such as PostgreSQL cannot hold, and good again."""
-        number = self._random.randint(0, 99)
-        name, token = _name("names", number), _name("tokens", number)
-        at = self._random.choice(("2025-01-01T00:00:00Z", "garbage", "2025-01-01 00:00:00.000001"))
-        case = self._random.choice(("upper", "lower"))
-        statements = (
-            f"UPDATE names SET k = {case}(k), s = 'x' WHERE k = '{name}'",
-            f"UPDATE names SET at = '{at}' WHERE k = '{name}'",
-            f"UPDATE OR REPLACE tokens SET u = {case}(u), r = {number} WHERE u = '{token}'",
-            f"UPDATE OR REPLACE tokens SET u = lower(u), at = '{at}' WHERE u = upper('{token}')",
-            f"REPLACE INTO tokens VALUES ({case}('{token}'), 's', '{at}', -0.0)",
-            f"DELETE FROM tokens WHERE lower(u) = '{token}'",
-            f"DELETE FROM names WHERE k = '{name}'",
-            f"REPLACE INTO names VALUES ({case}('{name}'), NULL, NULL, 1)",
-        )
-        self._pair.write(*self._random.sample(statements, 2))
+def _write(pair: Pair, random: Random) -> None:
+    """Change keys by case, delete, insert, and let rows become such as PostgreSQL cannot hold, and good again."""
+    number = random.randint(0, 99)
+    name, token = _name("names", number), _name("tokens", number)
+    at = random.choice(("2025-01-01T00:00:00Z", "garbage", "2025-01-01 00:00:00.000001"))
+    case = random.choice(("upper", "lower"))
+    statements = (
+        f"UPDATE names SET k = {case}(k), s = 'x' WHERE k = '{name}'",
+        f"UPDATE names SET at = '{at}' WHERE k = '{name}'",
+        f"UPDATE OR REPLACE tokens SET u = {case}(u), r = {number} WHERE u = '{token}'",
+        f"UPDATE OR REPLACE tokens SET u = lower(u), at = '{at}' WHERE u = upper('{token}')",
+        f"REPLACE INTO tokens VALUES ({case}('{token}'), 's', '{at}', -0.0)",
+        f"DELETE FROM tokens WHERE lower(u) = '{token}'",
+        f"DELETE FROM names WHERE k = '{name}'",
+        f"REPLACE INTO names VALUES ({case}('{name}'), NULL, NULL, 1)",
+    )
+    pair.write(*random.sample(statements, 2))
 
 
-def _compare(pair: Pair, runs: int, alarms: list[Difference]) -> None:
-    """Compare everything, and what changed since; note whatever is found."""
+def _compare(pair: Pair, runs: int, found: list[list[Difference]]) -> None:
+    """Compare everything, and what changed since; note what each run found."""
     with Context(pair.settings) as context, Session(context) as session:
         for _ in range(runs):
-            report = verify(session, None, 60.0, lambda _table, _rows: None)
-            alarms += report.shown
+            alarms = list(verify(session, None, 60.0, lambda _table, _rows: None).shown)
             for plan in session.keyed:
                 proven = session.ledger.read().get(plan.number)
                 if proven is not None:
                     since = VerifyReport()
                     Comparison(session, plan, since, None, lambda _table, _rows: None).since(max(0, proven.seq - 50))
                     alarms += since.shown
+            found.append(alarms)
 
 
 def test_no_false_alarm_in_many_runs_under_load(make_pair: Make, pytestconfig: pytest.Config) -> None:
@@ -145,22 +126,15 @@ def test_no_false_alarm_in_many_runs_under_load(make_pair: Make, pytestconfig: p
         pair.insert(table, [(_name(table, number), "s", "2025-01-01 00:00:00", 0.0) for number in range(100)])
     pair.install()
     pair.sync()
-    load, alarms = _Load(pair), list[object]()
+    random, found = Random(5), list[list[Difference]]()
     runs = 10 * RUNS if pytestconfig.getoption("--full") else RUNS
-    follower = threading.Thread(target=load.follow)
-    comparing = threading.Thread(target=_compare, args=(pair, runs, alarms))
-    follower.start()
-    comparing.start()
-    try:
+    comparing = threading.Thread(target=_compare, args=(pair, runs, found))
+    with following(pair):
+        comparing.start()
         while comparing.is_alive():
-            load.write()
-            load.stop.wait(0.03)
-    finally:
-        load.stop.set()
-        comparing.join()
-        follower.join(60)
-    assert load.failures == []
-    assert alarms == []
+            _write(pair, random)
+            comparing.join(0.03)
+    assert found == [[]] * runs
     assert pair.target("SELECT max(seq) > 50 FROM cdcsync.ledger") == [(True,)]
     pair.force("UPDATE names SET r = -1 WHERE k = (SELECT min(k) FROM names)")
     assert len(pair.verify().shown) == 1
