@@ -33,10 +33,21 @@ UPDATE cdcsync.checkpoint SET state = %(state)s
 WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
 
 -- name: progress
+-- remade_at: whatever was compared before says nothing any more; start_seq alone would not tell in a quiet source.
 UPDATE cdcsync.tables
-SET state = %(state)s, start_seq = %(start_seq)s, cursor = %(cursor)s, rows_copied = %(rows_copied)s,
+SET remade_at = CASE WHEN %(state)s IN ('pending', 'copying', 'repairing', 'copied') THEN clock_timestamp()
+                     ELSE remade_at END,
+    copy_rate = CASE WHEN state = 'copying' AND %(rows_copied)s > rows_copied AND remade_at < clock_timestamp()
+                     THEN (%(rows_copied)s - rows_copied) / extract(epoch FROM clock_timestamp() - remade_at)
+                     ELSE copy_rate END,
+    state = %(state)s, start_seq = %(start_seq)s, cursor = %(cursor)s, rows_copied = %(rows_copied)s,
     rows_total = coalesce(%(rows_total)s, rows_total)
 WHERE source_id = %(source_id)s AND number = %(number)s;
+
+-- name: copy_rates
+-- Rows copied in a second between the last two commits of each table; the newest first.
+SELECT number, copy_rate FROM cdcsync.tables
+WHERE source_id = %(source_id)s AND copy_rate IS NOT NULL ORDER BY remade_at DESC;
 
 -- name: try_lock
 -- A session's lock dies with its process, however it ends.

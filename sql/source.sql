@@ -47,8 +47,30 @@ SELECT $columns FROM $table AS t WHERE $condition LIMIT 1;
 -- name: count_where
 SELECT count(*) FROM $table AS t WHERE $condition;
 
+-- name: selected
+-- The rows of a table that meet a condition of the user's, which may end in a comment.
+(SELECT * FROM $table WHERE (
+$condition
+))
+
+-- name: referring
+-- The rows that refer to selected rows of other tables.
+(SELECT * FROM $table AS c WHERE $references)
+
+-- name: refers
+-- Whether row `c` refers to one of these rows. IN, not a join: it can use an index of the child's.
+($columns) IN (SELECT $parent_columns FROM $parents AS p)
+
+-- name: explain_rows
+-- Fails where a condition is none.
+EXPLAIN SELECT 1 FROM $rows AS t;
+
 -- name: count
 SELECT count(*) FROM $table;
+
+-- name: rows_at_most
+-- About how many rows a table has, without reading them: an error where there is no rowid.
+SELECT max(rowid) FROM $table;
 
 -- name: storage_classes
 SELECT DISTINCT typeof($column) FROM $table;

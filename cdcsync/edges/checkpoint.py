@@ -113,6 +113,10 @@ class CheckpointStore:
         row = self._ask("owner")
         return None if row is None else row[0]
 
+    def copy_rates(self) -> dict[int, float]:
+        """Return rows copied in a second by table number, of the table copied last first."""
+        return dict(self._target.rows(_FILE, "copy_rates", **self._which()))
+
     def target_tables(self) -> list[tuple[int, str]]:
         """Return number and target name of every captured table."""
         return list(self._target.rows(_FILE, "target_tables", **self._which()))

@@ -23,13 +23,13 @@ FETCH_KEYS = 1000
 class KeyReader:
     """Reads keys of one planned table from a connection inside the caller's read transaction."""
 
-    def __init__(self, plan: TablePlan) -> None:
-        """Prepare what converts them."""
+    def __init__(self, plan: TablePlan, rows: str | None = None) -> None:
+        """Prepare what converts them. `rows`: only of these, a relation of `edges.selection`."""
         self.plan = plan
         places = {column.source: place for place, column in enumerate(plan.columns)}
         self.places = [places[column.name] for column in plan.key]
         self.codecs: list[Codec] = [codec_for(column, key=True) for column in plan.key_plans]
-        self._table = sqlite_name(plan.name)
+        self._table = rows or sqlite_name(plan.name)
 
     def logged(self, connection: sqlite3.Connection, low: int, high: int) -> Iterator[Key]:
         """Yield the distinct keys logged in (low, high]."""

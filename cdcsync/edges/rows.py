@@ -65,13 +65,13 @@ class RowList:
 class RowReader:
     """Reads rows of one planned table from a connection inside the caller's read transaction."""
 
-    def __init__(self, plan: TablePlan) -> None:
-        """Prepare the statements' parts."""
+    def __init__(self, plan: TablePlan, rows: str | None = None) -> None:
+        """Prepare the statements' parts. `rows`: only these, a relation of `edges.selection`."""
         self.plan = plan
         key_names = {column.name for column in plan.key}
         self.codecs: list[Codec] = [codec_for(c, key=c.source in key_names) for c in plan.columns]
-        self.keys = KeyReader(plan)
-        self._table = sqlite_name(plan.name)
+        self.keys = KeyReader(plan, rows)
+        self._table = rows or sqlite_name(plan.name)
         plain = [f"t.{sqlite_name(column.source)}" for column in plan.columns]
         self._fast = ", ".join(plain)
         self._careful = with_classes(plain)

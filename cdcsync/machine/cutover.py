@@ -20,16 +20,18 @@ from cdcsync.edges.fence import Fence, fence, fence_message
 from cdcsync.edges.grants import standbys
 from cdcsync.edges.target import one_line, passes_by_itself
 from cdcsync.machine import handover, switch
-from cdcsync.machine.comparison import Comparison, VerifyReport
+from cdcsync.machine.comparison import Comparison
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport, Refusal
 from cdcsync.machine.drain import left_behind
+from cdcsync.machine.estimate import fixed_seconds
 from cdcsync.machine.gates import CutoverOptions, estimated_pause, refusals, too_long
 from cdcsync.machine.hooks import run_hook
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.machine.verify import verify
+from cdcsync.machine.verify_report import VerifyReport
 from cdcsync.words.errors import (
     CdcsyncError,
     FenceLiftedError,
@@ -134,8 +136,8 @@ def _rehearse(session: Session, options: CutoverOptions, report: CutoverReport) 
     began = time.monotonic()
     _drain_and_prove(session, sync, options, report, _no_watch)
     with report.step("handover"):
-        seconds = handover.rehearse(session)
-    session.store.handover_took(seconds)
+        handover.rehearse(session)
+    session.store.handover_took(fixed_seconds(report.steps))
     report.pause_seconds = round(time.monotonic() - began, 3)
     report.estimated_pause_seconds = report.pause_seconds
     report.done = True
@@ -254,7 +256,7 @@ def _hand_over_for_certain(context: Context, session: Session, report: CutoverRe
         except (CdcsyncError, psycopg.Error) as error:
             _hand_over_again(context, session, report, error, deadline)
         else:
-            session.store.handover_took(time.monotonic() - began)
+            session.store.handover_took(fixed_seconds(report.steps) + time.monotonic() - began)
 
 
 def _hand_over_again(

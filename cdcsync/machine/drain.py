@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from cdcsync.edges.holders import holders
 from cdcsync.machine import handover as handing_over
 from cdcsync.machine.context import Context, uncaptured_tables
 from cdcsync.machine.foreign_keys import validate_foreign_keys
@@ -20,7 +23,10 @@ LOOK_SECONDS = 0.05
 
 @dataclass(slots=True)
 class DrainReport:
-    """What drain found. `new_changes`: entries that came while the source should have been quiet."""
+    """What drain found. `new_changes`: entries that came while the source should have been quiet.
+
+    `holders`: processes that then had the source open, as far as the system tells.
+    """
 
     drained: bool = False
     quiet: bool = False
@@ -28,6 +34,7 @@ class DrainReport:
     applied_seq: int = 0
     new_changes: int = 0
     tables: list[str] = field(default_factory=list)
+    holders: list[str] = field(default_factory=list)
     seconds: float = 0.0
     reason: str = ""
     handover: HandoverReport | None = None
@@ -75,6 +82,7 @@ def drain(
                 report.handover.remarks += validate_foreign_keys(session)
         except _OutOfTimeError:
             report.reason = f"not drained within {timeout:.0f} s: changes come faster, or a table is being copied"
+            report.holders = who_has_it_open(session)
         except DriftError as error:
             report.quiet = False
             report.reason = str(error)
@@ -142,6 +150,14 @@ def left_behind(session: Session) -> list[str]:
     return [f"table {name} was created since install and is not captured: its rows stay in SQLite" for name in names]
 
 
+def who_has_it_open(session: Session) -> list[str]:
+    """Name the processes besides this one and the daemon that have the source open, as far as the system tells."""
+    ours = {os.getpid()}
+    if (daemon := session.store.read_daemon()) is not None and daemon[1] == socket.gethostname():
+        ours.add(daemon[0])
+    return [str(holder) for holder in holders(session.source.path, ours)]
+
+
 def _stay_quiet(session: Session, seconds: float) -> None:
     """Watch the head; a change means that somebody still writes."""
     deadline = time.monotonic() + seconds
@@ -161,6 +177,7 @@ def _describe_changes(session: Session, report: DrainReport) -> None:
         position, head = session.checkpoint.position.seq, int(session.source.ask("head"))
         changed = dict(session.source.rows("tables_changed", position, head))
     report.new_changes = head - position
+    report.holders = who_has_it_open(session)
     report.tables = sorted(session.plans[number].name for number in changed if number in session.plans)
     report.reason = (
         f"the source is not quiet: {report.new_changes} changes came after the drain, "

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from psycopg import sql
 
-from cdcsync.machine.comparison import VerifyReport
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover import cutover
 from cdcsync.machine.cutover_report import CutoverReport
@@ -25,6 +24,7 @@ from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.machine.verify import verify
+from cdcsync.machine.verify_report import VerifyReport
 from cdcsync.words.settings import Settings
 from support.postgres import ROLE
 
