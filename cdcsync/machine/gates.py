@@ -55,7 +55,9 @@ def estimated_pause(session: Session) -> float | None:
 def too_long(session: Session, options: CutoverOptions) -> Iterator[Refusal]:
     """Refuse where the pause would take longer than it may; asked once the target has caught up."""
     seconds = estimated_pause(session)
-    if seconds is not None and seconds > options.max_pause and not options.full_verify:
+    # A rehearsal is how to find out.
+    measured = not (options.full_verify or options.rehearse)
+    if measured and seconds is not None and seconds > options.max_pause:
         message = (
             f"the pause would take about {seconds:.1f} s, more than --max-pause {options.max_pause:g}: allow more, or "
             "wait for a quieter hour"
