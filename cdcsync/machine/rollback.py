@@ -37,7 +37,7 @@ def rollback(context: Context, *, discard: bool) -> RollbackReport:
         with Session(context) as session:
             report = _take_back_checked(session, discard=discard)
             if report.done:
-                _hook(session, report)
+                switch_back(session, report)
             return report
     except (TargetError, psycopg.OperationalError) as error:
         if not discard:
@@ -103,7 +103,8 @@ def _without_the_target(context: Context, error: Exception) -> RollbackReport:
     return report
 
 
-def _hook(session: Session, report: RollbackReport) -> None:
+def switch_back(session: Session, report: RollbackReport) -> None:
+    """Run the hook that switches the application back to SQLite."""
     try:
         run_hook(session, "after_rollback", "streaming")
     except HookError as failed:
