@@ -75,6 +75,7 @@ def _begin(context: Context, session: Session, options: CutoverOptions, report: 
             return
         if options.backup is not None:
             with report.step("backup"):
+                context.settings.state_dir.mkdir(parents=True, exist_ok=True)
                 back_up(session.source.path, options.backup)
                 report.backup = str(options.backup)
         with report.step("before_fence"):
