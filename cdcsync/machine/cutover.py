@@ -81,6 +81,9 @@ def _begin(context: Context, session: Session, options: CutoverOptions, report: 
         with report.step("before_fence"):
             run_hook(session, "before_fence", "streaming")
         _hold(session, lambda: _decide(context, session, options, report))
+        if report.refusals:
+            # before_fence was run, and then a gate closed.
+            _on_abort(session, report)
     except (CdcsyncError, psycopg.Error) as error:
         _abort(session, report, error)
 
@@ -302,6 +305,10 @@ def _abort(session: Session, report: CutoverReport, error: Exception) -> None:
         report.reason = "the longest pause (--max-pause) was spent: the fence was lifted"
     report.reason += "; the application goes on with SQLite"
     logger.error("cutover aborted at {}: {}", report.aborted_at, report.reason)
+    _on_abort(session, report)
+
+
+def _on_abort(session: Session, report: CutoverReport) -> None:
     try:
         run_hook(session, "on_abort", "streaming")
     except HookError as failed:
