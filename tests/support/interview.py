@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import subprocess
 import sys
@@ -10,12 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.services import LoadOf, Service, Supervised, environment_of
+from support.example import Example
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.postgres import Database
     from support.processes import Processes
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "interview"
@@ -24,49 +22,20 @@ SESSIONS_ASKED = 200
 TEXT_OF = {"sessions": "summary", "messages": "text", "drafts": "content"}
 
 
-class Interview:
+class Interview(Example):
     """The service with its database file."""
 
+    name, interpreter, suffix = "interview", sys.executable, ".py"
+
     def __init__(self, processes: Processes, folder: Path, journal: str) -> None:
-        """Keep everything in this folder."""
-        self.file = folder / "interview.db"
-        self._processes, self._folder, self._journal = processes, folder, journal
+        """Keep data in this folder."""
+        super().__init__(processes, EXAMPLE, folder, journal)
 
     def fill(self, *, full: bool) -> None:
         """Write a history to the file."""
         messages = MESSAGES_IN_FULL if full else MESSAGES
-        command = [sys.executable, EXAMPLE / "history.py", "--db", self.file, "--messages", str(messages)]
+        command = [*self.program("history"), "--db", self.file, "--messages", str(messages)]
         subprocess.run(command, check=True, capture_output=True)
-
-    def serve_sqlite(self) -> Service:
-        """Start the service on the file."""
-        return self._serve(self._on_sqlite())
-
-    def serve_postgres(self, database: Database) -> Service:
-        """Start the service on PostgreSQL."""
-        return self._serve(environment_of(EXAMPLE, DB_PROVIDER="postgres", **database.environment()))
-
-    def _on_sqlite(self) -> dict[str, str]:
-        settings = {"DB_PROVIDER": "sqlite", "SQLITE_PATH": str(self.file), "SQLITE_JOURNAL_MODE": self._journal}
-        return environment_of(EXAMPLE, **settings)
-
-    def _serve(self, environment: dict[str, str]) -> Service:
-        command = (sys.executable, EXAMPLE / "service.py", "--port", "0")
-        return Service(self._processes.start(*command, environment=environment))
-
-    def supervise(self, database: Database) -> Supervised:
-        """Start the service on the file, by its supervisor; its settings name the database it may move to."""
-        settings = self._on_sqlite() | database.environment()
-        return Supervised(self._processes, [sys.executable, EXAMPLE / "supervise.py"], self._folder, settings)
-
-    def settings(self) -> str:
-        """Return the example's `cdcsync.toml` for a directory beside the file's, its hooks for this deployment."""
-        text = (EXAMPLE / "cdcsync.toml").read_text().replace('"interview.db"', '"../interview.db"')
-        return re.sub(r'"python (\w+\.py)(.*)"', rf"""'"{sys.executable}" "{EXAMPLE}/\1"\2 --env-file ../.env'""", text)
-
-    def load(self, url: str) -> LoadOf:
-        """Start the load generator."""
-        return LoadOf(self._processes, [sys.executable, EXAMPLE / "load.py"], self._folder, url)
 
     @staticmethod
     def assert_stored(acknowledged: list[dict[str, Any]], rows: Callable[[str], list[tuple[Any, ...]]]) -> None:

@@ -9,14 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.processes import clean_environment
-from support.services import LoadOf, Service, Supervised, environment_of
+from support.example import Example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from support.postgres import Database
-    from support.processes import Processes
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "novels"
 SIZE, SIZE_IN_FULL = ("16", "4000"), ("1600", "400000")
@@ -46,49 +42,16 @@ STORED = {
 Row = tuple[str, tuple[str, ...]]
 
 
-class Novels:
+class Novels(Example):
     """The service with its database file."""
 
-    def __init__(self, processes: Processes, code: Path, folder: Path, journal: str) -> None:
-        """Run `code`, keep data in `folder`."""
-        self.file = folder / "novels.db"
-        self._processes, self._code, self._folder, self._journal = processes, code, folder, journal
+    name, interpreter, suffix = "novels", "node", ".js"
 
     def fill(self, *, full: bool) -> None:
         """Write a history to the file."""
         chapters, paragraphs = SIZE_IN_FULL if full else SIZE
         size = ("--chapters", chapters, "--paragraphs", paragraphs)
-        subprocess.run(["node", self._code / "history.js", "--db", self.file, *size], check=True, capture_output=True)
-
-    def serve_sqlite(self) -> Service:
-        """Start the service on the file."""
-        return self._serve(self._on_sqlite())
-
-    def serve_postgres(self, database: Database) -> Service:
-        """Start the service on PostgreSQL."""
-        return self._serve(environment_of(EXAMPLE, DB_PROVIDER="postgres", **database.environment()))
-
-    def _on_sqlite(self) -> dict[str, str]:
-        settings = {"DB_PROVIDER": "sqlite", "SQLITE_PATH": str(self.file), "SQLITE_JOURNAL_MODE": self._journal}
-        return environment_of(EXAMPLE, **settings)
-
-    def _serve(self, settings: dict[str, str]) -> Service:
-        command = ("node", self._code / "service.js", "--port", "0")
-        return Service(self._processes.start(*command, environment=clean_environment(**settings)))
-
-    def supervise(self, database: Database) -> Supervised:
-        """Start the service on the file, by its supervisor; its settings name the database it may move to."""
-        settings = self._on_sqlite() | database.environment()
-        return Supervised(self._processes, ["node", self._code / "supervise.js"], self._folder, settings)
-
-    def settings(self) -> str:
-        """Return the example's `cdcsync.toml` for a directory beside the file's, its hooks for this deployment."""
-        text = (EXAMPLE / "cdcsync.toml").read_text().replace('"novels.db"', '"../novels.db"')
-        return re.sub(r'"node (\w+\.js)(.*)"', rf"""'node "{self._code}/\1"\2 --env-file ../.env'""", text)
-
-    def load(self, url: str) -> LoadOf:
-        """Start the load generator."""
-        return LoadOf(self._processes, ["node", self._code / "load.js"], self._folder, url)
+        subprocess.run([*self.program("history"), "--db", self.file, *size], check=True, capture_output=True)
 
     @staticmethod
     def assert_stored(acknowledged: list[dict[str, Any]], rows: Callable[[str], list[tuple[Any, ...]]]) -> None:
