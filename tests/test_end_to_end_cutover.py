@@ -70,6 +70,7 @@ class Moving:
     def pause(self) -> None:
         """Stop the writes, so that what was acknowledged can be looked for."""
         assert self.service.post("/admin/pause") == (200, {"paused": True})
+        self.load.settle()
 
 
 def _at(entry: dict[str, Any]) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from http.client import HTTPConnection
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from support.processes import Processes, Running
 
 REQUEST_SECONDS = 30.0
+SETTLE_SECONDS = 1.0
 
 
 def environment_of(example: Path, **changed: str) -> dict[str, str]:
@@ -124,6 +126,13 @@ class LoadOf:
         """Wait until more writes were acknowledged."""
         before = len(self.acknowledged())
         wait_until(lambda: len(self.acknowledged()) >= before + more, "writes are acknowledged")
+
+    def settle(self) -> None:
+        """Wait, while the service is paused, until clients have entered the last answers they were given."""
+        size = -1
+        while size != self.ledger.stat().st_size:
+            size = self.ledger.stat().st_size
+            time.sleep(SETTLE_SECONDS)
 
     def stop(self) -> dict[str, Any]:
         """End it; return its summary."""
