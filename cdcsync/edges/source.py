@@ -61,7 +61,8 @@ class Source:
         self._max_wal_bytes = max_wal_mb * MIB
         refuse_unusable(self.path)
         self.identity = file_identity(self.path)
-        self.connection = connect(self.path, mode="ro")
+        # Chores run in whichever thread is free, and the daemon closes what they opened.
+        self.connection = connect(self.path, mode="ro", shared=True)
         # Belt and braces: with query_only even a mistake of ours cannot write.
         self.connection.execute("PRAGMA query_only = 1")
 

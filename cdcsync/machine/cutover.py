@@ -77,11 +77,15 @@ def _begin(context: Context, session: Session, options: CutoverOptions, report: 
             return
         if options.backup is not None:
             with report.step("backup"):
+                context.settings.state_dir.mkdir(parents=True, exist_ok=True)
                 back_up(session.source.path, options.backup)
                 report.backup = str(options.backup)
         with report.step("before_fence"):
             run_hook(session, "before_fence", "streaming")
         _hold(session, lambda: _decide(context, session, options, report))
+        if report.refusals:
+            # before_fence was run, and then a gate closed.
+            _on_abort(session, report)
     except (CdcsyncError, psycopg.Error) as error:
         _abort(session, report, error)
 
@@ -309,6 +313,10 @@ def _abort(session: Session, report: CutoverReport, error: Exception) -> None:
         report.reason = "the longest pause (--max-pause) was spent: the fence was lifted"
     report.reason += "; the application goes on with SQLite"
     logger.error("cutover aborted at {}: {}", report.aborted_at, report.reason)
+    _on_abort(session, report)
+
+
+def _on_abort(session: Session, report: CutoverReport) -> None:
     try:
         run_hook(session, "on_abort", "streaming")
     except HookError as failed:

@@ -38,7 +38,7 @@ def rollback(context: Context, *, discard: bool) -> RollbackReport:
         with Session(context) as session:
             report = _take_back_checked(session, discard=discard)
             if report.done:
-                _hook(session, report)
+                switch_back(session, report)
             return report
     except (TargetError, psycopg.OperationalError) as error:
         if not discard:
@@ -104,7 +104,8 @@ def _without_the_target(context: Context, error: Exception) -> RollbackReport:
     return report
 
 
-def _hook(session: Session, report: RollbackReport) -> None:
+def switch_back(session: Session, report: RollbackReport) -> None:
+    """Run the hook that switches the application back to SQLite."""
     try:
         run_hook(session, "after_rollback", "streaming")
     except HookError as failed:

@@ -14,7 +14,7 @@ from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport
 from cdcsync.machine.foreign_keys import validate_foreign_keys
 from cdcsync.machine.hooks import run_hook
-from cdcsync.machine.rollback import take_back
+from cdcsync.machine.rollback import switch_back, take_back
 from cdcsync.machine.session import Session
 from cdcsync.words.errors import CdcsyncError, HookError, PermanentStopError, SourceChangedError
 
@@ -107,6 +107,8 @@ def _go_back(session: Session, report: CutoverReport, failed: HookError) -> None
         report.reason = f"{failed}; going back failed too: {one_line(error)}: run cdcsync rollback"
         return
     if taken.done:
+        switch_back(session, taken)
+        report.remarks += taken.remarks
         report.reason = f"{failed}; nobody had written to PostgreSQL, so the application is back on SQLite"
         return
     written = ", ".join(taken.target_writes)
