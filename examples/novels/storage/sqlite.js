@@ -22,8 +22,8 @@ const KINDS = [
   [/^SQLITE_(BUSY|LOCKED|READONLY|FULL|IOERR|CONSTRAINT_TRIGGER)/, 'unavailable'],
 ];
 
-/** After the handover no write compiles any more: it says so by a function that nobody has. */
-const MOVED = /^no such function: cdcsync: /;
+/** After the handover every write fails and says so. */
+const MOVED = /cdcsync: this database moved to PostgreSQL/;
 
 function translated(error) {
   const kind = MOVED.test(error.message)
