@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cdcsync.core.target_names import Renamings
@@ -41,11 +41,15 @@ Proposals = Mapping[tuple[str, str], Proposal]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the data say: rows of each table, proposals, and remarks on columns that keep their type."""
+    """What the data say: rows of each table, proposals, and remarks on columns that keep their type.
+
+    `unread`: why the rows of a table were not read.
+    """
 
     rows: Mapping[str, int]
     proposals: Proposals
     remarks: Mapping[tuple[str, str], str]
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 def mapping_text(
@@ -69,10 +73,10 @@ def mapping_text(
         source = Path(source.name)
     lines.append(f"source = {_toml(str(source))}")
     values = settings.model_dump(mode="json")
-    for field in type(settings).model_fields:
-        name = public_name(field)
+    for setting in type(settings).model_fields:
+        name = public_name(setting)
         if origins.get(name, "default") != "default" and name not in {"source", "hooks", "tables", "state_dir"}:
-            lines.append(f"{name} = {_toml(target if name == 'target' else values[field])}")
+            lines.append(f"{name} = {_toml(target if name == 'target' else values[setting])}")
     if origins.get("state_dir", "default") == "option":
         lines.append(f"state_dir = {_toml(str(settings.state_dir.absolute()))}")
     hooks = {name: command for name, command in values["hooks"].items() if command}
@@ -87,7 +91,9 @@ def mapping_text(
 
 
 def _table_lines(plan: TablePlan, mapping: TableMapping, evidence: Evidence, names: Renamings) -> list[str]:
-    lines = ["", f"[tables.{_key(plan.name)}]   # {evidence.rows.get(plan.name, 0):,} rows"]
+    unread = evidence.unread.get(plan.name)
+    said = f"{evidence.rows.get(plan.name, 0):,} rows" if unread is None else f"not read: {_one_line(unread)}"
+    lines = ["", f"[tables.{_key(plan.name)}]   # {said}"]
     if plan.target != plan.name:
         renaming = names.get((plan.name, None))
         lines.append(f"target = {_toml(plan.target)}" + (f"   # {renaming.why}" if renaming else ""))

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from cdcsync.core.collations import is_built_in
+from cdcsync.core.mapping_file import table_rule
 from cdcsync.edges.collisions import uncapturable
 from cdcsync.words.nouns import Finding, SourceSchema, Table, TablePlan
 
-BUILT_IN_COLLATIONS = {"BINARY", "NOCASE", "RTRIM"}
 OUR_NAMES = {"_cdcsync_log", "_cdcsync_meta", "_cdcsync_tables", "_cdcsync_last"}
 
 
 def capture_findings(plan: TablePlan) -> list[Finding]:
     """Refuse what the triggers could miss, or the daemon could not read."""
     findings = []
-    skip = f"[tables.{plan.name}] skip = true"
+    skip = table_rule(plan.name, skip=True)
     for what, reason in uncapturable(plan.table, plan.key):
         message = f"{what} of {plan.name} cannot be captured: {reason}"
         findings.append(Finding("blocking", "uncapturable", message, f"drop it, or {skip}", plan.name))
-    for part in plan.key:
-        if part.collation.upper() not in BUILT_IN_COLLATIONS:
-            message = f"the key of {plan.name} uses the collation {part.collation}, which only the application knows"
-            findings.append(Finding("blocking", "collation", message, skip, plan.name, part.name))
+    part = next((part for part in plan.key if not is_built_in(part.collation)), None)
+    if part is not None:
+        message = f"the key of {plan.name} uses the collation {part.collation}, which only the application knows"
+        findings.append(Finding("blocking", "collation", message, skip, plan.name, part.name))
     return findings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,10 +13,11 @@ from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
+from cdcsync.machine.capturable import capture_findings
 from cdcsync.machine.context import Context
 from cdcsync.machine.existing import fitted_plans, moved_plans
 from cdcsync.machine.refusals import explain, refused
-from cdcsync.words.errors import BadValueError
+from cdcsync.words.errors import BadValueError, RefusedError
 from cdcsync.words.nouns import TablePlan
 
 PAGE_ROWS = 1000
@@ -34,6 +36,9 @@ def dry_run(context: Context, tick: Callable[[str, int], None]) -> DryRunReport:
     report = DryRunReport()
     with context.open_source() as source, context.open_target() as target:
         _, plans = moved_plans(source, target, context.settings)
+        for finding in itertools.chain.from_iterable(map(capture_findings, plans)):
+            message = f"{finding.message}: {finding.fix}"
+            raise RefusedError(message)
         for plan in fitted_plans(target, context.schema, plans):
             report.rows[plan.name] = 0
             _try_table(source, target, plan, report, tick)

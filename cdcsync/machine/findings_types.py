@@ -34,4 +34,6 @@ def _is_odd(declared: str) -> bool:
     default = default_type(declared)
     if default == "bigint":
         return not _INTEGERS.search(upper)
-    return (default or "").startswith("numeric") and not _NUMBERS.search(upper)
+    if default is None:
+        return upper.strip() not in {"", "ANY"}
+    return default.startswith("numeric") and not _NUMBERS.search(upper)

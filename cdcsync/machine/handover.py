@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
+from cdcsync.core.collations import rows_of
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.catalog import TargetSequence, find_table, loose_sequences, sequences, set_sequence
 from cdcsync.edges.control import run_ddl
@@ -88,7 +89,7 @@ def _go_on_after(
 
 def _highest(session: Session, plan: TablePlan, column: str) -> int:
     with session.source.reading():
-        names = {"column": sqlite_name(column), "table": sqlite_name(plan.name)}
+        names = {"column": sqlite_name(column), "table": rows_of(plan.table)}
         found = [session.source.ask("highest", **names)]
         if session.source.ask("has_sequences"):
             found.append(session.source.ask("sequence", plan.name))

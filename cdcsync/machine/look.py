@@ -76,7 +76,7 @@ def look(session: Session, registered: Mapping[str, RegisteredTable]) -> Look:
         schema = read_schema(connection)
         untyped = untyped_columns(schema, settings)
         new = [one for one in untyped if one[1] not in names.get(one[0], ())]
-        plans = table_plans(schema, settings, storage_classes(source, new), names)
+        plans = table_plans(schema, settings, storage_classes(source, schema, new), names)
         drift = {found.name: found for found in source.drift()}
         triggers = [item for item in schema_objects(connection) if item.kind == "trigger" and item.is_ours]
         other = not session.is_this_history(session.checkpoint.position)

@@ -14,6 +14,7 @@ from cdcsync.core.candidates import (
     is_named_like_moment,
     ways_for_text,
 )
+from cdcsync.core.collations import is_readable
 from cdcsync.core.facts import Facts, time_spellings
 from cdcsync.core.mapping_file import Evidence, Proposal, short
 from cdcsync.core.mending import mending
@@ -28,6 +29,7 @@ from cdcsync.words.settings import ColumnMapping, Settings
 FEW = 0.01
 """A share of refused values up to which a column keeps its type: text for all because of a few helps nobody."""
 
+_UNREAD = "its key is in a collation only the application knows; skip = true leaves the table out"
 _SECONDS = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000}
 _JULIAN_1970 = 2440587.5
 _DAY_SECONDS = 86_400
@@ -46,7 +48,8 @@ def evidence(source: Source, plans: Sequence[TablePlan], settings: Settings, tic
     found: dict[Place, Proposal] = {}
     remarks: dict[Place, str] = {}
     empty: set[Place] = set()
-    for plan in plans:
+    unread = {plan.name: _UNREAD for plan in plans if not is_readable(plan.table)}
+    for plan in (plan for plan in plans if plan.name not in unread):
         free = _free_columns(plan, settings)
         values, candidates = Values(plan), Candidates(plan, {place: _ways(plan, plan.columns[place]) for place in free})
         rows[plan.name] = scan(source, plan, [values, candidates], tick)
@@ -58,7 +61,7 @@ def evidence(source: Source, plans: Sequence[TablePlan], settings: Settings, tic
             remarks[plan.name, column.column.source] = _remark(column)
             if place in free and not column.facts.values:
                 empty.add((plan.name, column.column.source))
-    return Evidence(rows, alike_at_both_ends(plans, found, empty), remarks)
+    return Evidence(rows, alike_at_both_ends(plans, found, empty), remarks, unread)
 
 
 def _free_columns(plan: TablePlan, settings: Settings) -> set[int]:
