@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from cdcsync.core.mapping_file import Proposal, mapping_text
+from cdcsync.core.mapping_file import Evidence, Proposal, mapping_text
 from cdcsync.core.plan import table_plans
 from cdcsync.edges.schema import read_schema
 from cdcsync.words.errors import UsageError
@@ -53,7 +53,7 @@ def _round_trip(schema: str, tables: dict[str, Any]) -> tuple[Any, Any, str]:
     with closing(sqlite3.connect(":memory:")) as source:
         source.executescript(schema)
         plans = table_plans(read_schema(source), settings, {})
-        text = mapping_text(settings, {}, plans, {}, {}, beside=None, target="")
+        text = mapping_text(settings, {}, plans, Evidence({}, {}, {}), {}, beside=None, target="")
         return plans, table_plans(read_schema(source), Settings(**tomllib.loads(text)), {}), text
 
 
@@ -144,7 +144,7 @@ def test_a_proposed_uuid_keeps_the_form_it_was_found_in() -> None:
         settings = Settings(source=Path("app.db"))
         plans = table_plans(read_schema(source), settings, {})
         proposals = {("t", "v"): Proposal("uuid", "9 of 9 values are UUIDs")}
-        text = mapping_text(settings, {}, plans, proposals, {}, beside=None, target="")
+        text = mapping_text(settings, {}, plans, Evidence({}, proposals, {}), {}, beside=None, target="")
     assert tomllib.loads(text)["tables"]["t"]["columns"]["v"] == {"type": "uuid", "format": "hyphens"}
 
 

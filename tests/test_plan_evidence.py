@@ -154,10 +154,10 @@ def test_both_ends_of_a_foreign_key_get_the_same_type_or_none(tmp_path: Path) ->
 
 def test_what_a_person_has_said_is_not_proposed_again(tmp_path: Path) -> None:
     """A type or a format in the settings stands."""
-    schema = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b DATETIME)"
+    schema = "CREATE TABLE t (id INTEGER PRIMARY KEY, a_id TEXT, b DATETIME)"
     source = make_source(tmp_path / "a.db", schema, {"t": [(1, f"{UUID}01", 1_700_000_000)]})
-    assert set(evidence_of(source).proposals) == {("t", "a"), ("t", "b")}
-    said: dict[str, Any] = {"a": "text", "b": {"format": "epoch_s"}}
+    assert set(evidence_of(source).proposals) == {("t", "a_id"), ("t", "b")}
+    said: dict[str, Any] = {"a_id": "text", "b": {"format": "epoch_s"}}
     assert not evidence_of(source, {"t": {"columns": said}}).proposals
 
 
@@ -201,7 +201,7 @@ def _mapping_of(path: Path) -> str:
     settings = Settings(source=path)
     with Source(path) as source:
         plans = proposed_plans(source, settings)[1]
-    return mapping_text(settings, {}, plans, evidence_of(path), beside=None, target="")
+    return mapping_text(settings, {}, plans, evidence_of(path), {}, beside=None, target="")
 
 
 def test_plan_prints_rows_evidence_and_remarks_beside_the_lines(cli: Cli, tmp_path: Path) -> None:

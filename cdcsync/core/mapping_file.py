@@ -27,11 +27,12 @@ class Proposal:
     evidence: str
     format: str | None = None
     naive: str | None = None
+    on_finer: str | None = None
 
     @property
     def said(self) -> dict[str, str]:
         """What accepting it says of the column."""
-        told = {"type": self.type, "format": self.format, "naive": self.naive}
+        told = {"type": self.type, "format": self.format, "naive": self.naive, "on_finer": self.on_finer}
         return {name: value for name, value in told.items() if value is not None}
 
 
@@ -125,7 +126,7 @@ def _column_line(plan: TablePlan, column: ColumnPlan, told: ColumnMapping, evide
         comment += "; ".join(filter(None, (_one_line(declared) or "no type", evidence.remarks.get(place))))
         return f"{_key(column.source)} = {_written(short(column.type_sql), told)}   # {comment}"
     rest = told.model_copy(update=proposal.said)
-    if proposal.type == "uuid" and implied is not None:
+    if proposal.type == "uuid" and proposal.format is None and implied is not None:
         rest = rest.model_copy(update={"format": "hyphens"})
     comment += f"proposed: {proposal.evidence}; without this line {short(column.type_sql)}"
     return f"{_key(column.source)} = {_written(proposal.type, rest)}   # {comment}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cdcsync.core.mapping_file import Proposal
@@ -14,11 +14,12 @@ Place = tuple[str, str]
 
 
 def alike_at_both_ends(
-    plans: Sequence[TablePlan], found: dict[Place, Proposal], empty: set[Place]
+    plans: Sequence[TablePlan], found: dict[Place, Proposal], empty: set[Place], weak: Mapping[Place, Proposal]
 ) -> dict[Place, Proposal]:
     """Make proposals alike at both ends of a foreign key, as PostgreSQL wants them.
 
-    A column without values follows the other end; else a proposal falls where the other end has none.
+    A column without values follows the other end, and so does one with too few (`weak`, what they speak for); else a
+    proposal falls where the other end has none.
     """
     types = {(plan.name, column.source): column.type_sql for plan in plans for column in plan.columns}
     links = [
@@ -38,8 +39,12 @@ def alike_at_both_ends(
 
     for one, other in [*links, *links[::-1]]:
         for end, far in ((one, other), (other, one)):
-            if end in empty and end not in found and far in found:
+            if end in found or far not in found:
+                continue
+            if end in empty:
                 found[end] = replace(found[far], evidence=f"no values yet; as {far[0]}.{far[1]}")
+            elif end in weak and weak[end].said == found[far].said:
+                found[end] = replace(weak[end], evidence=f"{weak[end].evidence}; as {far[0]}.{far[1]}")
     while ends := [end for pair in torn() for end in pair if end in found]:
         for end in ends:
             found.pop(end, None)
