@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cdcsync.core.target_names import Renamings
 from cdcsync.core.types import parse, uuid_format
-from cdcsync.words.nouns import ColumnPlan, TablePlan
+from cdcsync.words.nouns import ColumnPlan, FinerPolicy, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings, TableMapping, public_name
 
 _SHORT = {
@@ -27,7 +27,7 @@ class Proposal:
     evidence: str
     format: str | None = None
     naive: str | None = None
-    on_finer: str | None = None
+    on_finer: FinerPolicy | None = None
 
     @property
     def said(self) -> dict[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from cdcsync.core.mapping_file import Proposal
+from cdcsync.core.mapping_file import Proposal, Proposals
 from cdcsync.core.types import parse
-from cdcsync.words.nouns import TablePlan
+from cdcsync.words.nouns import ColumnPlan, TablePlan
 
 Place = tuple[str, str]
 """(table, column)."""
@@ -49,3 +49,23 @@ def alike_at_both_ends(
         for end in ends:
             found.pop(end, None)
     return found
+
+
+def accepted(plans: Sequence[TablePlan], proposals: Proposals) -> tuple[TablePlan, ...]:
+    """Return the plans as a mapping makes them that keeps every proposed line."""
+
+    def taken(plan: TablePlan, column: ColumnPlan) -> ColumnPlan:
+        proposal = proposals.get((plan.name, column.source))
+        if proposal is None:
+            return column
+        # What the declared type says of a UUID's form is spoken against, as the mapping's line does it.
+        usual = "hyphens" if proposal.type == "uuid" and column.format != "iso" else "iso"
+        return replace(
+            column,
+            type_sql=str(parse(proposal.type)),
+            format=proposal.format or usual,
+            naive=proposal.naive or column.naive,
+            on_finer=proposal.on_finer or column.on_finer,
+        )
+
+    return tuple(replace(plan, columns=tuple(taken(plan, column) for column in plan.columns)) for plan in plans)

@@ -152,8 +152,8 @@ def _of_moments(said: str, spellings: Mapping[str, int], finer: int = 0, type_sq
     counts = ", ".join(f"{count:,} {names.get(name, name)}" for name, count in spellings.items() if count)
     is_naive = spellings.get("none", 0) + spellings.get("date only", 0) > 0
     cut = f"; {finer:,} have decimals beyond the sixth, which are cut off" if finer else ""
-    policy = "truncate" if finer else None
-    return Proposal(type_sql, f"{said}: {counts}{cut}", naive="utc" if is_naive else None, on_finer=policy)
+    naive = "utc" if is_naive else None
+    return Proposal(type_sql, f"{said}: {counts}{cut}", naive=naive, on_finer="truncate" if finer else None)
 
 
 def _by_facts(plan: TablePlan, values: Values, free: set[int]) -> Iterator[tuple[int, Proposal]]:
