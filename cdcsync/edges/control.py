@@ -199,6 +199,15 @@ def run_ddl(target: Target, statement: str) -> str | None:
     return None
 
 
+def try_ddl(target: Target, statement: str) -> str | None:
+    """Return why PostgreSQL would refuse a statement of the target's DDL, None if it would not; nothing is changed."""
+    target.control("SAVEPOINT cdcsync_try")
+    refused = run_ddl(target, statement)
+    target.control("ROLLBACK TO SAVEPOINT cdcsync_try")
+    target.control("RELEASE SAVEPOINT cdcsync_try")
+    return refused
+
+
 def attach(target: Target, statement: str) -> str | None:
     """Add a constraint, valid if the rows allow it, else for new rows only; return why PostgreSQL refused both."""
     checked = statement.removesuffix(" NOT VALID")

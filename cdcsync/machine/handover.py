@@ -15,6 +15,7 @@ from cdcsync.edges.control import run_ddl
 from cdcsync.edges.target import one_line, table_name
 from cdcsync.machine.completion import complete_target, run_pending
 from cdcsync.machine.session import Session
+from cdcsync.machine.source_checks import validate_checks
 from cdcsync.words.nouns import TablePlan
 
 _FILE = "catalog.sql"
@@ -44,10 +45,11 @@ def hand_over(session: Session, decide: Callable[[], None]) -> HandoverReport:
     report.remarks += complete_target(session, "index", "unique")
     with session.target.transaction():
         session.store.hold(session.checkpoint.position)
-        for phase in ("exclusion", "foreign_key", "trigger"):
+        for phase in ("source_check", "exclusion", "foreign_key", "trigger"):
             refusals = [run_pending(session, pending) for pending in session.store.pending_ddl(phase)]
             report.remarks += [refusal for refusal in refusals if refusal is not None]
         _validate_foreign_keys(session, report)
+        report.remarks += validate_checks(session)
         decide()
         session.store.cut_over()
     return report

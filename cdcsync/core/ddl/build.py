@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, get_args
 
 from psycopg import sql
 
 from cdcsync.core.ddl.names import Names
 from cdcsync.core.sqltext.refusal import UntranslatableError
-from cdcsync.words.nouns import NotCarried, TargetStatement
+from cdcsync.words.nouns import NotCarried, Phase, TargetStatement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cdcsync.core.ddl.moved import Moved
     from cdcsync.words.nouns import SourceSchema
-
-Phase: TypeAlias = Literal["table", "default", "check", "not_null", "unique", "index", "foreign_key"]
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 

@@ -17,20 +17,22 @@ if TYPE_CHECKING:
     from cdcsync.core.sqltext.terms import Term
 
 _CHECK = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK ({})")
+_NOT_VALID = sql.SQL("{} NOT VALID")
 
 
 def add_checks(build: Build, moved: Moved) -> None:
     """Add the checks of a table, and list the parts that are not carried."""
     for column in moved.plan.columns:
         if column.check:
-            _add(build, moved, f"{moved.plan.target}_{column.target}_check", verbatim(column.check))
+            name, check = _check(build, moved, f"{moved.plan.target}_{column.target}_check", verbatim(column.check))
+            build.add("check", moved, name, check)
     for place, declaration in enumerate(moved.of_kind("check"), start=1):
         _carry(build, moved, declaration, place)
 
 
-def _add(build: Build, moved: Moved, wanted: str, check: sql.Composable) -> None:
+def _check(build: Build, moved: Moved, wanted: str, check: sql.Composable) -> tuple[str, sql.Composable]:
     name = moved.constraints.pick(wanted)
-    build.add("check", moved, name, _CHECK.format(build.relation(moved), sql.Identifier(name), check))
+    return name, _CHECK.format(build.relation(moved), sql.Identifier(name), check)
 
 
 def _carry(build: Build, moved: Moved, declaration: Declaration, place: int) -> None:
@@ -44,7 +46,8 @@ def _carry(build: Build, moved: Moved, declaration: Declaration, place: int) -> 
     if carried:
         middle = plan.target if plan is not None else place
         whole = sql.SQL(" AND ").join(term.inner if len(carried) > 1 else term.code for term in carried)
-        _add(build, moved, declaration.name or f"{moved.plan.target}_{middle}_check", whole)
+        name, check = _check(build, moved, declaration.name or f"{moved.plan.target}_{middle}_check", whole)
+        build.add("source_check", moved, name, _NOT_VALID.format(check))
 
 
 def _carried(build: Build, moved: Moved, what: str, text: str) -> list[Term]:
