@@ -229,14 +229,19 @@ class RowReader:
 
     def _converted(self, row: Key, bad: BadRow) -> Row | None:
         sent: list[Sent] = []
+        refused: list[BadValueError] = []
         for part, codec, column in zip(row, self.codecs, self.plan.columns, strict=True):
             try:
                 sent.append(codec.one(*part))
             except (ValueError, ArithmeticError) as error:
                 key, value = self._key(row), show_value(part[1])
-                bad(BadValueError(self.plan.name, show(key) or "(none)", column.source, str(error), value, key))
-                return None
-        return tuple(sent)
+                shown = show(key) or "(none)"
+                refused.append(BadValueError(self.plan.name, shown, column.source, str(error), value, key))
+        if not refused:
+            return tuple(sent)
+        refused[0].others = tuple(refused[1:])
+        bad(refused[0])
+        return None
 
     def _key(self, row: Key) -> Key:
         return tuple(row[place] for place in self.keys.places)
