@@ -29,7 +29,8 @@ PRAGMA ignore_check_constraints = 1;
 INSERT INTO made VALUES ('d', 1, NULL, 'fine', 'broken');
 INSERT INTO loose VALUES (1, '2024-01-01'), (2, 'never'), ('x', 'y');
 INSERT INTO found VALUES (1, 50, 'happy', 'abc', 'a', 2), (2, 101, 'happy', 'abc', 'b', 2),
-    (3, 1, 'odd', 'abc', 'c', 2), (4, 1, 'sad', 'ABC', 'd', 2), (5, 1, 'sad', 'abc', NULL, 2), (6, 7, 'sad', 'abc', 'f', 2);
+    (3, 1, 'odd', 'abc', 'c', 2), (4, 1, 'sad', 'ABC', 'd', 2),
+    (5, 1, 'sad', 'abc', NULL, 2), (6, 7, 'sad', 'abc', 'f', 2);
 """
 TARGET = (
     "CREATE DOMAIN percentage AS integer CHECK (value <= 100)",

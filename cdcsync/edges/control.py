@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from cdcsync.core.evolution import known_columns, written
+from cdcsync.core.toml_text import table_rule
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.edges.target import Target, one_line, table_name
 from cdcsync.words.errors import RefusedError
@@ -71,7 +72,7 @@ def register_table(target: Target, source_id: str, plan: TablePlan, schema: str,
     if other is not None:
         message = (
             f"table {schema}.{plan.target} is already filled from {other[0]}: "
-            f"run cdcsync uninstall --target there, or map another target under [tables.{plan.name}]"
+            f"run cdcsync uninstall --target there, or map another target under {table_rule(plan.name)}"
         )
         raise RefusedError(message)
     target.execute(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdcsync.core.collations import is_built_in
-from cdcsync.core.mapping_file import table_rule
+from cdcsync.core.toml_text import table_rule
 from cdcsync.edges.collisions import uncapturable
 from cdcsync.words.nouns import Finding, SourceSchema, Table, TablePlan
 

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from cdcsync.core.codecs import has_rule
-from cdcsync.core.mapping_file import table_rule
+from cdcsync.core.mapping_file import column_rule
 from cdcsync.core.target_names import NAME_BYTES, SYSTEM_COLUMNS
+from cdcsync.core.toml_text import columns_section, table_rule
 from cdcsync.edges import control
 from cdcsync.edges.catalog import find_table
 from cdcsync.edges.source import Source
@@ -27,7 +28,7 @@ from cdcsync.machine.fit import misfits
 from cdcsync.machine.scan import Tick, Values, scan
 from cdcsync.machine.type_names import type_findings
 from cdcsync.words.nouns import Finding, SourceSchema, TablePlan
-from cdcsync.words.settings import Settings
+from cdcsync.words.settings import ColumnMapping, Settings
 
 SERVERS = range(14, 19)
 """Major versions of PostgreSQL cdcsync is made for."""
@@ -163,22 +164,29 @@ def _server_findings(target: Target, schema: str) -> list[Finding]:
 
 def _name_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]:
     findings = []
-    rule = table_rule(plan.name, target="another name")
+    rule, columns = table_rule(plan.name, target="another name"), columns_section(plan.name)
     if [other.target for other in plans].count(plan.target) > 1:
         message = f"two tables would become {plan.target}"
         findings.append(Finding("blocking", "same_target", message, rule, plan.name))
     if len(plan.columns) > MOST_COLUMNS:
         message = f"table {plan.name} has {len(plan.columns)} columns, PostgreSQL allows {MOST_COLUMNS}"
-        findings.append(Finding("blocking", "too_wide", message, "skip = true for some", plan.name))
+        findings.append(Finding("blocking", "too_wide", message, f"skip = true for some under {columns}", plan.name))
     for name in (plan.target, *(column.target for column in plan.columns)):
         if name.lower().startswith("_cdcsync_"):
             message = f"the name {name} begins like cdcsync's own"
-            fix = rule if name == plan.target else f"target = ... under [tables.{plan.name}.columns]"
+            fix = rule if name == plan.target else f"target = ... under {columns}"
             findings.append(Finding("blocking", "our_name", message, fix, plan.name))
         if name in SYSTEM_COLUMNS and name != plan.target:
             message = f"every table of PostgreSQL has a system column {name}"
             findings.append(
-                Finding("blocking", "system_column", message, "target = ... under columns", plan.name, name)
+                Finding(
+                    "blocking",
+                    "system_column",
+                    message,
+                    f"target = ... under {columns}",
+                    plan.name,
+                    name,
+                )
             )
         if len(name.encode()) > NAME_BYTES:
             message = f"the name {name[:40]}... has more than {NAME_BYTES} bytes, PostgreSQL would cut it"
@@ -186,9 +194,18 @@ def _name_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]
     for column in plan.columns:
         if not has_rule(column.type_sql):
             message = f"there is no rule for {plan.name}.{column.source} as {column.type_sql}"
-            findings.append(Finding("blocking", "no_rule", message, 'type = "text"', plan.name, column.source))
+            findings.append(
+                Finding(
+                    "blocking",
+                    "no_rule",
+                    message,
+                    column_rule(plan.name, column.source, "text", ColumnMapping()),
+                    plan.name,
+                    column.source,
+                )
+            )
     twice = [name for name, count in Counter(column.target for column in plan.columns).items() if count > 1]
     for name in twice:
         message = f"two columns of {plan.name} would become {name}"
-        findings.append(Finding("blocking", "same_column", message, "target = ... under columns", plan.name, name))
+        findings.append(Finding("blocking", "same_column", message, f"target = ... under {columns}", plan.name, name))
     return findings

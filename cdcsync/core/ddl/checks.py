@@ -9,6 +9,7 @@ from psycopg import sql
 from cdcsync.core.ddl.build import verbatim
 from cdcsync.core.sqltext.refusal import UntranslatableError
 from cdcsync.core.sqltext.translate import conjuncts
+from cdcsync.core.toml_text import columns_section
 
 if TYPE_CHECKING:
     from cdcsync.core.ddl.build import Build
@@ -55,7 +56,7 @@ def _carried(build: Build, moved: Moved, what: str, text: str) -> list[Term]:
     carried = []
     for part, found in conjuncts(text, moved.scope):
         if isinstance(found, UntranslatableError):
-            suggestion = f"give check = .. in [tables.{moved.plan.name}.columns], or add it after the cutover"
+            suggestion = f"give check = .. in {columns_section(moved.plan.name)}, or add it after the cutover"
             build.leave(moved, f"{what} ({part})", found, suggestion)
         elif not found.certain:
             carried.append(found)
