@@ -18,6 +18,7 @@ from cdcsync.edges.target import Target
 from cdcsync.machine.capturable import capture_findings, migration_findings, mismatch_findings, taken_names
 from cdcsync.machine.context import Context, Installation
 from cdcsync.machine.existing import existing_findings, fitted_plans, moved_plans, rows_in_the_way
+from cdcsync.machine.findings_carried import carried_findings, not_migrated_findings
 from cdcsync.machine.findings_relations import Orphans, relation_findings
 from cdcsync.machine.findings_room import room_findings
 from cdcsync.machine.findings_sizes import KeySizes, RowSizes
@@ -45,6 +46,8 @@ def check(context: Context, tick: Tick) -> list[Finding]:
         findings += _waits(context.settings)
         blocked = {finding.table for finding in findings if finding.severity == "blocking"}
         fitted = fitted_plans(target, context.schema, plans)
+        in_place = {plan.name for plan in plans if find_table(target, context.schema, plan.target) is not None}
+        findings += carried_findings(schema, fitted, context.schema, in_place)
         for plan in fitted:
             findings += relation_findings(plan, fitted, context.settings)
             findings += odd_type_findings(plan, context.settings)
@@ -107,10 +110,9 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
         message += "it creates may be closed to the application"
         findings.append(Finding("warning", "other_user", message, "run every cdcsync command as the file's owner"))
     findings += taken_names(schema)
-    for name, reason in schema.not_migrated:
-        findings.append(Finding("info", "not_migrated", f"{name} is not migrated: {reason}", table=name))
+    findings += [*not_migrated_findings(schema), *migration_findings(plans)]
     for plan in plans:
-        findings += [*capture_findings(plan), *migration_findings(plan), *mismatch_findings(schema, plan)]
+        findings += [*capture_findings(plan), *mismatch_findings(schema, plan)]
         if not plan.key:
             message = (
                 f"table {plan.name} has no key: it is copied whole, in one transaction, by the snapshot, "

@@ -317,11 +317,19 @@ class Gap:
     closed_at: datetime | None
 
 
+NotCarriedKind: TypeAlias = Literal["check", "collation", "default", "foreign_key", "generated", "index"]
+
+
 @dataclass(frozen=True, slots=True)
 class NotCarried:
-    """A part of the source schema that does not arrive in the target: what, why, and what to do instead."""
+    """A part of the source schema that does not arrive in the target: what, why, and what to do instead.
+
+    `kind` is what it is of many, such as "check"; `column` is named where it belongs to one.
+    """
 
     table: str
     what: str
     reason: str
     suggestion: str = ""
+    kind: NotCarriedKind | None = None
+    column: str | None = None

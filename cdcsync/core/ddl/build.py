@@ -8,7 +8,7 @@ from psycopg import sql
 
 from cdcsync.core.ddl.names import Names
 from cdcsync.core.sqltext.refusal import UntranslatableError
-from cdcsync.words.nouns import NotCarried, Phase, TargetStatement
+from cdcsync.words.nouns import NotCarried, NotCarriedKind, Phase, TargetStatement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,11 +39,20 @@ class Build:
         """Add a statement."""
         self.statements.append(TargetStatement(phase, moved.plan.name, name, statement.as_string()))
 
-    def leave(self, moved: Moved, what: str, reason: str | UntranslatableError, suggestion: str = "") -> None:
+    def leave(
+        self,
+        moved: Moved,
+        what: str,
+        reason: str | UntranslatableError,
+        suggestion: str = "",
+        *,
+        kind: NotCarriedKind | None = None,
+        column: str | None = None,
+    ) -> None:
         """List what is not carried; a refusal's own suggestion goes before the one given here."""
         if isinstance(reason, UntranslatableError):
             suggestion = reason.suggestion or suggestion
-        self.left.append(NotCarried(moved.plan.name, what, str(reason), suggestion))
+        self.left.append(NotCarried(moved.plan.name, what, str(reason), suggestion, kind, column))
 
     def relation(self, moved: Moved) -> sql.Composable:
         """Return the table's name in the target."""

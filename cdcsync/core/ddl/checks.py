@@ -41,7 +41,9 @@ def _carry(build: Build, moved: Moved, declaration: Declaration, place: int) -> 
     plan = next((c for c in moved.plan.columns if c.source == column), None)
     what = f"CHECK {declaration.name}" if declaration.name else "CHECK"
     if plan is not None and plan.check:
-        build.leave(moved, f"{what} ({declaration.text})", f"the mapping gives {column} a check of its own")
+        build.leave(
+            moved, f"{what} ({declaration.text})", f"the mapping gives {column} a check of its own", kind="check"
+        )
         return
     carried = _carried(build, moved, what, declaration.text)
     if carried:
@@ -57,7 +59,7 @@ def _carried(build: Build, moved: Moved, what: str, text: str) -> list[Term]:
     for part, found in conjuncts(text, moved.scope):
         if isinstance(found, UntranslatableError):
             suggestion = f"give check = .. in {columns_section(moved.plan.name)}, or add it after the cutover"
-            build.leave(moved, f"{what} ({part})", found, suggestion)
+            build.leave(moved, f"{what} ({part})", found, suggestion, kind="check")
         elif not found.certain:
             carried.append(found)
     return carried

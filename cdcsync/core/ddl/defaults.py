@@ -40,7 +40,9 @@ def add_defaults(build: Build, moved: Moved) -> None:
             default = _given(column, text) if column.default else _carried(text, source, column, moved.plan)
         except UntranslatableError as error:
             suggestion = f"give default = .. in {columns_section(moved.plan.name)}"
-            build.leave(moved, f"default of {column.source}: {text}", error, suggestion)
+            build.leave(
+                moved, f"default of {column.source}: {text}", error, suggestion, kind="default", column=column.source
+            )
             continue
         if default is not None:
             statement = _DEFAULT.format(build.relation(moved), sql.Identifier(column.target), default)
