@@ -10,11 +10,12 @@ from support.findings import checked, nobody_watches
 
 from cdcsync.core.ddl import differences
 from cdcsync.core.mapping_file import mapping_text
+from cdcsync.edges.raw_rows import raw_rows
 from cdcsync.edges.source import Source
 from cdcsync.machine.context import Context, proposed_plans
 from cdcsync.machine.dry_run import dry_run
 from cdcsync.machine.propose import evidence
-from cdcsync.words.errors import RefusedError
+from cdcsync.words.errors import DriftError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,3 +98,14 @@ def test_plan_says_that_its_columns_are_compared_by_bytes(make_pair: Make) -> No
         plans = proposed_plans(source, pair.settings)[1]
     said = {one.what: one.reason for one in differences(plans)}
     assert "compared by its bytes" in said["column name COLLATE UNICASE"]
+
+
+def test_an_index_that_is_dropped_under_a_read_is_drift(make_pair: Make) -> None:
+    """Beside an index only the application can use, the key's own is named in the read; what follows drift mends it."""
+    keyed = "CREATE TABLE k (a TEXT NOT NULL, b COLLATE unicase); CREATE UNIQUE INDEX i ON k (a)"
+    pair = _make(make_pair, f"{keyed}; CREATE INDEX j ON k (b); INSERT INTO k VALUES ('x', 'y')")
+    with Source(pair.path) as source:
+        (plan,) = proposed_plans(source, pair.settings)[1]
+        pair.write("DROP INDEX i")
+        with pytest.raises(DriftError, match="no such index: i"):
+            list(raw_rows(source, plan, 10))
