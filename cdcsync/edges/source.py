@@ -290,7 +290,7 @@ def _unreadable(error: sqlite3.DatabaseError, path: Path) -> Exception:
         return SourceBusyError(f"source {path} stays locked by another process: {text}; retries by itself")
     if "interrupted" in text:
         return StopRequestedError()
-    if text.startswith(("no such table", "no such column")) and "_cdcsync_" not in text:
+    if text.startswith(("no such table", "no such column", "no such index")) and "_cdcsync_" not in text:
         return DriftError(f"the schema of {path} changed under a read: {text}")
     if "_cdcsync_" in text:
         return NotInstalledError(f"{path} is not installed any more ({text}): run cdcsync install")

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from cdcsync.edges.holders import holders
 from cdcsync.machine import handover as handing_over
 from cdcsync.machine.context import Context, uncaptured_tables
-from cdcsync.machine.foreign_keys import validate_foreign_keys
 from cdcsync.machine.handover import HandoverReport
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
+from cdcsync.machine.validation import validate_constraints
 from cdcsync.words.errors import DriftError, PermanentStopError, RefusedError, SourceChangedError
 
 LOOK_SECONDS = 0.05
@@ -79,7 +79,7 @@ def drain(
                 report.handover = HandoverReport(remarks=left_behind(session) + handing_over.complete(session).remarks)
                 report.handover.remarks += handing_over.hand_over(session, lambda: _decide(session)).remarks
                 report.handed_over = True
-                report.handover.remarks += validate_foreign_keys(session)
+                report.handover.remarks += validate_constraints(session)
         except _OutOfTimeError:
             report.reason = f"not drained within {timeout:.0f} s: changes come faster, or a table is being copied"
             report.holders = who_has_it_open(session)
@@ -103,7 +103,7 @@ def _handed_over_before(session: Session) -> DrainReport:
     # The tables are the application's by now, which may have changed them.
     with suppress(SourceChangedError, PermanentStopError):
         session.prepare_handed_over()
-        remarks = validate_foreign_keys(session)
+        remarks = validate_constraints(session)
     return DrainReport(
         drained=True,
         quiet=True,

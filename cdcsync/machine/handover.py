@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from cdcsync.core.collations import rows_of
+from cdcsync.core.ddl import alter
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control
 from cdcsync.edges.catalog import (
@@ -32,7 +34,7 @@ _FILE = "catalog.sql"
 
 LAST_ID = 2**63 - 1
 
-BACK_AT_LAST = ("exclusion", "foreign_key", "trigger")
+BACK_AT_LAST = ("source_check", "exclusion", "foreign_key", "trigger")
 """Phases of what must not stand while rows arrive one by one."""
 
 
@@ -47,7 +49,7 @@ class HandoverReport:
 def hand_over(session: Session, decide: Callable[[], None]) -> HandoverReport:
     """Ask `decide` for the last time, then put back what must not stand while rows arrive, and switch the guard off.
 
-    All in one transaction, and in an instant: foreign keys guard new rows only until `machine.foreign_keys` has
+    All in one transaction, and in an instant: foreign keys guard new rows only until `machine.validation` has
     validated them. `decide` raises to call it off. Then, or if the process is killed, no foreign key and no trigger
     stays behind: enforced while rows still arrive, cascades would delete children nobody logged.
     """
@@ -106,6 +108,11 @@ def take_apart(session: Session) -> None:
         for trigger in firing_triggers(target, found.oid):
             _bring_back_later(session, enable_statement(trigger, plan.name))
             disable(target, trigger)
+        for known in control.registered_ddl(target, session.store.source_id, plan.name):
+            if known.phase == "source_check" and known.done:
+                for statement in alter.undo(schema, plan, known.phase, known.name):
+                    control.run_ddl(target, statement)
+                control.run_again(target, session.store.source_id, known)
 
 
 def _bring_back_later(session: Session, statement: TargetStatement) -> None:
@@ -165,7 +172,7 @@ def _go_on_after(
 
 def _highest(session: Session, plan: TablePlan, column: str) -> int:
     with session.source.reading():
-        names = {"column": sqlite_name(column), "table": sqlite_name(plan.name)}
+        names = {"column": sqlite_name(column), "table": rows_of(plan.table)}
         found = [session.source.ask("highest", **names)]
         if session.source.ask("has_sequences"):
             found.append(session.source.ask("sequence", plan.name))

@@ -12,7 +12,7 @@ from typing import Self
 
 from loguru import logger
 
-from cdcsync.core.quoting import sqlite_name
+from cdcsync.core.collations import rows_of
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.edges.ledger import Ledger
@@ -138,7 +138,7 @@ class Session:
 
     def count_source(self, number: int) -> int:
         """Count the rows of a source table, inside a read transaction."""
-        return int(self.source.ask("count", table=sqlite_name(self.plans[number].name)))
+        return int(self.source.ask("count", table=rows_of(self.plans[number].table)))
 
     def null_key_rows(self, connection: sqlite3.Connection, number: int) -> list[QuarantinedRow]:
         """Return what has to be set aside of a table because its key holds a NULL, inside a read transaction."""

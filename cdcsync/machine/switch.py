@@ -12,10 +12,10 @@ from loguru import logger
 from cdcsync.edges.target import Target, one_line
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport
-from cdcsync.machine.foreign_keys import validate_foreign_keys
 from cdcsync.machine.hooks import run_hook
 from cdcsync.machine.rollback import switch_back, take_back
 from cdcsync.machine.session import Session
+from cdcsync.machine.validation import validate_constraints
 from cdcsync.words.errors import CdcsyncError, HookError, PermanentStopError, SourceChangedError
 
 
@@ -68,7 +68,7 @@ def switch(session: Session, report: CutoverReport, counting: Counting) -> None:
         report.row_counts = counting.counts()
     _compare(session, report)
     with report.step("validate"):
-        report.remarks += validate_foreign_keys(session)
+        report.remarks += validate_constraints(session)
     report.done = True
 
 
@@ -79,7 +79,7 @@ def finish(session: Session, report: CutoverReport) -> None:
     # The tables are the application's by now, which may have changed them.
     with suppress(SourceChangedError, PermanentStopError):
         session.prepare_handed_over()
-        report.remarks += validate_foreign_keys(session)
+        report.remarks += validate_constraints(session)
     report.remarks.append(f"handed over at {session.store.cut_over_at:%Y-%m-%d %H:%M:%S %Z}")
     report.done = True
 

@@ -55,11 +55,13 @@ class BadValueError(CdcsyncError):
     def __init__(self, table: str, key: str, column: str, reason: str, value: str = "", source_key: Any = None) -> None:
         """Name the place: `key` is the readable key of the row, `source_key` the same as a `core.keys.Key`.
 
-        `reason` says what is wrong with the value, `value` is an SQL literal, cut.
+        `reason` says what is wrong with the value, `value` is an SQL literal, cut. `others`: the same row's other
+        values that are refused.
         """
         super().__init__(f"table {table}, key {key}, column {column}: {reason}")
         self.table, self.key, self.column, self.reason = table, key, column, reason
         self.value, self.source_key = value, source_key
+        self.others: tuple[BadValueError, ...] = ()
 
 
 class SourceChangedError(CdcsyncError):
