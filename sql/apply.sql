@@ -41,8 +41,14 @@ CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ON COMMIT DELETE ROWS
     AS SELECT {columns} FROM {table} WITH NO DATA;
 
 -- name: dry_table
--- Stands in for the target table while a dry run tries the copy.
-CREATE TEMPORARY TABLE {table} ({definitions}) ON COMMIT DROP;
+-- Stands in for a table found in the target while a dry run tries the copy: its types, NOT NULLs and checks.
+CREATE TEMPORARY TABLE {table} (LIKE {target} INCLUDING CONSTRAINTS INCLUDING GENERATED) ON COMMIT DROP;
+
+-- name: dry_key
+ALTER TABLE {table} ADD UNIQUE ({key});
+
+-- name: dry_loose
+ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL;
 
 -- name: empty
 DELETE FROM {table};

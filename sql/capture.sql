@@ -42,9 +42,6 @@ DELETE FROM _cdcsync_log WHERE seq IN (
 -- name: our_triggers
 SELECT name FROM sqlite_master WHERE type = 'trigger' AND name GLOB '_cdcsync_*';
 
--- name: fence_triggers
-SELECT name FROM sqlite_master WHERE type = 'trigger' AND name GLOB '_cdcsync_fence_*';
-
 -- name: remove_meta
 DELETE FROM _cdcsync_meta WHERE name = ?;
 

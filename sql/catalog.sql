@@ -161,3 +161,7 @@ SELECT setval(%(sequence)s::regclass, %(value)s);
 -- name: type_named
 -- A type by the name a mapping gives it, seen from the search path of the session; NULL if there is none.
 SELECT to_regtype(%(name)s)::text;
+
+-- name: lock
+-- Waits for writers at work and keeps others out; readers go on.
+LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE;

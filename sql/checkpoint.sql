@@ -2,7 +2,7 @@
 
 -- name: read
 SELECT epoch, seq, anchor_at, anchor_key, state, owner::text, role, consistent_seq, entries_per_second,
-       keys_verified_per_second, handover_seconds, cut_over_at
+       keys_verified_per_second, handover_seconds, cut_over_at, switched_at
 FROM cdcsync.checkpoint WHERE source_id = %(source_id)s;
 
 -- name: read_tables
@@ -33,10 +33,21 @@ UPDATE cdcsync.checkpoint SET state = %(state)s
 WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
 
 -- name: progress
+-- remade_at: whatever was compared before says nothing any more; start_seq alone would not tell in a quiet source.
 UPDATE cdcsync.tables
-SET state = %(state)s, start_seq = %(start_seq)s, cursor = %(cursor)s, rows_copied = %(rows_copied)s,
+SET remade_at = CASE WHEN %(state)s IN ('pending', 'copying', 'repairing', 'copied') THEN clock_timestamp()
+                     ELSE remade_at END,
+    copy_rate = CASE WHEN state = 'copying' AND %(rows_copied)s > rows_copied AND remade_at < clock_timestamp()
+                     THEN (%(rows_copied)s - rows_copied) / extract(epoch FROM clock_timestamp() - remade_at)
+                     ELSE copy_rate END,
+    state = %(state)s, start_seq = %(start_seq)s, cursor = %(cursor)s, rows_copied = %(rows_copied)s,
     rows_total = coalesce(%(rows_total)s, rows_total)
 WHERE source_id = %(source_id)s AND number = %(number)s;
+
+-- name: copy_rates
+-- Rows copied in a second between the last two commits of each table; the newest first.
+SELECT number, copy_rate FROM cdcsync.tables
+WHERE source_id = %(source_id)s AND copy_rate IS NOT NULL ORDER BY remade_at DESC;
 
 -- name: try_lock
 -- A session's lock dies with its process, however it ends.
@@ -140,6 +151,24 @@ FROM cdcsync.checkpoint AS c LEFT JOIN cdcsync.daemon AS d USING (source_id) WHE
 -- The guard goes off and the state changes in one statement.
 UPDATE cdcsync.checkpoint SET guarded = false, state = 'cut_over', cut_over_at = now(), owner = NULL, role = NULL
 WHERE source_id = %(source_id)s AND owner = %(owner)s;
+
+-- name: fenced
+-- The source is being fenced, or was; the guard stays on.
+UPDATE cdcsync.checkpoint SET state = 'fenced'
+WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
+
+-- name: guard_again
+-- The way back: as if the handover had not been, with the fence still up.
+UPDATE cdcsync.checkpoint
+SET guarded = true, state = 'fenced', cut_over_at = NULL, switched_at = NULL, owner = %(owner)s, role = %(role)s
+WHERE source_id = %(source_id)s;
+
+-- name: switched
+-- The hooks after the handover ran; nothing is left to do.
+UPDATE cdcsync.checkpoint SET switched_at = now() WHERE source_id = %(source_id)s AND state = 'cut_over';
+
+-- name: handover_took
+UPDATE cdcsync.checkpoint SET handover_seconds = %(seconds)s WHERE source_id = %(source_id)s;
 
 -- name: target_tables
 SELECT number, target FROM cdcsync.tables WHERE source_id = %(source_id)s ORDER BY number;

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.checkpoint (
     keys_verified_per_second double precision,
     handover_seconds double precision,
     cut_over_at timestamptz,
+    switched_at timestamptz,
     installed_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 20);
 
@@ -49,6 +50,8 @@ CREATE TABLE IF NOT EXISTS cdcsync.tables (
     cursor text,
     rows_copied bigint NOT NULL DEFAULT 0,
     rows_total bigint,
+    remade_at timestamptz,
+    copy_rate double precision,
     PRIMARY KEY (source_id, number)
 );
 
@@ -103,7 +106,8 @@ CREATE TABLE IF NOT EXISTS cdcsync.quarantine (
 );
 
 -- What was proven equal: all keys of a table but those with entries above seq. rows: when it was last read through.
--- It holds for this history, and as long as the table is not copied or repaired anew (tables.start_seq).
+-- It holds for this history, and as long as the table is not copied or repaired anew (tables.start_seq, remade_at) after
+-- the reading began.
 CREATE TABLE IF NOT EXISTS cdcsync.ledger (
     source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
     number integer NOT NULL,
@@ -111,6 +115,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.ledger (
     seq bigint NOT NULL,
     rows bigint NOT NULL,
     differences bigint NOT NULL,
+    began_at timestamptz NOT NULL,
     swept_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source_id, number)
 );
@@ -257,6 +262,16 @@ WHERE source_id = %(source_id)s AND table_name = %(table)s AND NOT detached ORDE
 -- name: run_again_later
 UPDATE cdcsync.pending_ddl SET done_at = NULL, error = NULL
 WHERE source_id = %(source_id)s AND table_name = %(table)s AND name = %(name)s AND phase = 'unique' AND NOT detached;
+
+-- name: run_again
+UPDATE cdcsync.pending_ddl SET done_at = NULL, error = NULL
+WHERE source_id = %(source_id)s AND phase = %(phase)s AND table_name = %(table)s AND name = %(name)s;
+
+-- name: writes
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {counter};
+
+-- name: forget_writes
+SELECT setval({counter}::regclass, 1, false);
 
 -- name: highest_number
 SELECT greatest((SELECT coalesce(max(number), 0) FROM cdcsync.tables WHERE source_id = %(source_id)s),

@@ -1,13 +1,17 @@
 -- What was proven equal, and how far.
 
 -- name: swept
--- A table was read through.
-INSERT INTO cdcsync.ledger AS l (source_id, number, epoch, seq, rows, differences)
-SELECT %(source_id)s, %(number)s, %(epoch)s, %(seq)s, %(rows)s, %(differences)s
-FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s
+-- A table was read through, and not copied or mended meanwhile.
+INSERT INTO cdcsync.ledger AS l (source_id, number, epoch, seq, rows, differences, began_at)
+SELECT %(source_id)s, %(number)s, %(epoch)s, %(seq)s, %(rows)s, %(differences)s, %(began_at)s
+FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s AND state = 'joined'
+  AND (remade_at IS NULL OR remade_at < %(began_at)s)
 ON CONFLICT (source_id, number) DO UPDATE
 SET epoch = excluded.epoch, seq = excluded.seq, rows = excluded.rows, differences = excluded.differences,
-    swept_at = now();
+    began_at = excluded.began_at, swept_at = now();
+
+-- name: clock
+SELECT clock_timestamp();
 
 -- name: followed
 -- The keys that changed since were compared too; from a look at the ledger that nobody has changed since.
@@ -19,7 +23,8 @@ WHERE source_id = %(source_id)s AND number = %(number)s AND epoch = %(epoch)s AN
 SELECT l.number, l.seq, l.rows, l.differences, l.swept_at
 FROM cdcsync.ledger AS l JOIN cdcsync.tables AS t USING (source_id, number)
 JOIN cdcsync.checkpoint AS c USING (source_id)
-WHERE source_id = %(source_id)s AND l.epoch = c.epoch AND l.seq >= t.start_seq AND t.state = 'joined';
+WHERE source_id = %(source_id)s AND l.epoch = c.epoch AND l.seq >= t.start_seq AND t.state = 'joined'
+  AND (t.remade_at IS NULL OR t.remade_at < l.began_at);
 
 -- name: rate
 UPDATE cdcsync.checkpoint

@@ -24,5 +24,5 @@ SELECT name, coll, "desc" FROM pragma_index_xinfo(?) WHERE key = 1 ORDER BY seqn
 SELECT id, "table", "from", "to", on_update, on_delete FROM pragma_foreign_key_list(?) ORDER BY id, seq;
 
 -- name: rowid_probe
--- Prepares only where the rowid can be reached by this name.
-SELECT $rowid FROM $table LIMIT 0;
+-- Prepares only where the rowid can be reached by this name. An index may need a collation of the application's.
+SELECT $rowid FROM $table NOT INDEXED LIMIT 0;

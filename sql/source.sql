@@ -19,11 +19,11 @@ SELECT tbl, max(seq) FROM _cdcsync_log WHERE seq > ? AND seq <= ? GROUP BY tbl;
 
 -- name: present
 -- The current rows of the keys logged in a range. CROSS JOIN keeps the changelog in the outer loop.
-SELECT $columns FROM ($logged) AS log CROSS JOIN $table AS t ON $same_key;
+SELECT $columns FROM ($logged) AS log CROSS JOIN $rows ON $same_key;
 
 -- name: gone
 -- The keys logged in a range that have no row any more.
-SELECT $columns FROM ($logged) AS log WHERE NOT EXISTS (SELECT 1 FROM $table AS t WHERE $same_key);
+SELECT $columns FROM ($logged) AS log WHERE NOT EXISTS (SELECT 1 FROM $rows WHERE $same_key);
 
 -- name: logged
 -- The distinct keys of one table in a range, by value and by storage class: DISTINCT alone merges 1 and 1.0.
@@ -31,24 +31,46 @@ SELECT $keys FROM _cdcsync_log WHERE tbl = ? AND seq > ? AND seq <= ? GROUP BY $
 
 -- name: page
 -- The next rows in key order.
-SELECT $columns FROM $table AS t WHERE $after ORDER BY $order LIMIT $limit;
+SELECT $columns FROM $rows WHERE $after ORDER BY $order LIMIT $limit;
 
 -- name: whole
 -- All rows of a table that has no key.
-SELECT $columns FROM $table AS t;
+SELECT $columns FROM $rows;
 
 -- name: null_keys
 -- The keys that hold a NULL, with how many rows have each: SQLite admits that, PostgreSQL does not.
-SELECT $columns, count(*) FROM $table AS t WHERE $any_null GROUP BY $keys_and_classes;
+SELECT $columns, count(*) FROM $rows WHERE $any_null GROUP BY $keys_and_classes;
 
 -- name: row
-SELECT $columns FROM $table AS t WHERE $condition LIMIT 1;
+SELECT $columns FROM $rows WHERE $condition LIMIT 1;
 
 -- name: count_where
-SELECT count(*) FROM $table AS t WHERE $condition;
+SELECT count(*) FROM $rows WHERE $condition;
+
+-- name: selected
+-- The rows of a table that meet a condition of the user's, which may end in a comment.
+(SELECT * FROM $table WHERE (
+$condition
+))
+
+-- name: referring
+-- The rows that refer to selected rows of other tables.
+(SELECT * FROM $table AS c WHERE $references)
+
+-- name: refers
+-- Whether row `c` refers to one of these rows. IN, not a join: it can use an index of the child's.
+($columns) IN (SELECT $parent_columns FROM $parents AS p)
+
+-- name: explain_rows
+-- Fails where a condition is none.
+EXPLAIN SELECT 1 FROM $rows AS t;
 
 -- name: count
 SELECT count(*) FROM $table;
+
+-- name: rows_at_most
+-- About how many rows a table has, without reading them: an error where there is no rowid.
+SELECT max(rowid) FROM $table;
 
 -- name: storage_classes
 SELECT DISTINCT typeof($column) FROM $table;
@@ -79,8 +101,8 @@ SELECT count(*) FROM sqlite_master WHERE name GLOB '_cdcsync_*';
 -- name: has_meta
 SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_cdcsync_meta';
 
--- name: has_fence
-SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name GLOB '_cdcsync_fence_*';
+-- name: fence_triggers
+SELECT name FROM sqlite_master WHERE type = 'trigger' AND name GLOB '_cdcsync_fence_*';
 
 -- name: log_columns
 SELECT name FROM pragma_table_info('_cdcsync_log');
@@ -111,7 +133,7 @@ SELECT $columns FROM ($logged) AS log;
 
 -- name: page_plan
 -- Whether key order needs sorting.
-EXPLAIN QUERY PLAN SELECT 1 FROM $table AS t ORDER BY $order;
+EXPLAIN QUERY PLAN SELECT 1 FROM $rows ORDER BY $order;
 
 -- name: bound_key
 -- One key that is known by its values, in the changelog's place.
@@ -123,9 +145,9 @@ SELECT count(*) FROM sqlite_master WHERE name = 'sqlite_sequence';
 
 -- name: rows_with_null_key
 -- The first rows with a NULL in their key.
-SELECT $found FROM $table AS t WHERE $any_null LIMIT ?;
+SELECT $found FROM $rows WHERE $any_null LIMIT ?;
 
 -- name: missing_parents
 -- Which of some foreign keys refer to nothing. Bound values take the parent's affinity, as SQLite's own check has it.
 WITH wanted ($names) AS (VALUES $marks)
-SELECT w.number FROM wanted AS w WHERE NOT EXISTS (SELECT 1 FROM $parent AS p WHERE $same);
+SELECT w.number FROM wanted AS w WHERE NOT EXISTS (SELECT 1 FROM $parents WHERE $same);

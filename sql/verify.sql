@@ -29,12 +29,16 @@ ORDER BY 1;
 -- name: unwanted
 -- Target rows for staged keys that have no row in the source.
 SELECT s._cdcsync_place FROM {stage} AS s
-CROSS JOIN LATERAL (SELECT FROM {table} AS t WHERE {same_key} LIMIT 1) AS t;
+CROSS JOIN LATERAL (SELECT FROM {table} AS t WHERE {same_key} AND ({only}) LIMIT 1) AS t;
 
 -- name: extra
 -- Target rows whose key was seen nowhere in the source.
 SELECT ARRAY[{key_texts}] FROM {table} AS t
-WHERE NOT EXISTS (SELECT FROM {keys} AS s WHERE {same_key});
+WHERE NOT EXISTS (SELECT FROM {keys} AS s WHERE {same_key}) AND ({only});
+
+-- name: under
+-- Whether row `t` refers to a row whose key was seen in the source.
+EXISTS (SELECT FROM {keys} AS k JOIN {parent} AS p ON {same_parent} WHERE {refers})
 
 -- name: multiset
 -- A table without a key: rows as text with how often each occurs on either side, where that differs.

@@ -45,7 +45,10 @@ TRAPS: dict[str, tuple[str, object, list[object], list[object], str, object]] = 
         "ambiguous_time",
         "text",
     ),
-    "a seventh decimal": ("DATETIME", None, [], ["2024-01-01 00:00:00.1234567Z"], "rounding", "text"),
+    "a seventh decimal": (
+        "DATETIME", None, [], ["2024-01-01 00:00:00.1234567Z"], "rounding",
+        {"type": "timestamptz", "on_finer": "truncate"},
+    ),
     "a fourth decimal in timestamptz(3)": (
         "DATETIME", "timestamptz(3)", [], ["2024-01-01 00:00:00.1234Z"], "rounding", "timestamptz"
     ),

@@ -27,7 +27,6 @@ COMPARED = {"boolean", "integer", "numeric", "float", "text", "bytea"}
 """Kinds whose values both drivers hand over alike."""
 
 
-
 def examples(*, full: bool, few: int, many: int) -> settings:
     """Return settings without shrinking, which would ask the databases for minutes; few are always the same."""
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much]

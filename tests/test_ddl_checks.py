@@ -28,11 +28,11 @@ def test_checks_are_split_renamed_and_named() -> None:
         t={"columns": {"a": {"target": "Amount"}}},
     )
     prefix = 'ALTER TABLE "app"."t" ADD CONSTRAINT '
-    assert texts(built, "check") == [
-        prefix + '"t_Amount_check" CHECK ("Amount" > 0)',
-        prefix + '"t_Amount_check_2" CHECK (("Amount" < 9) AND ("Amount" <> 5))',
-        prefix + '"same" CHECK ("b" <> \'\')',
-        prefix + '"same_2" CHECK ("Amount" > length("b"))',
+    assert texts(built, "source_check") == [
+        prefix + '"t_Amount_check" CHECK ("Amount" > 0) NOT VALID',
+        prefix + '"t_Amount_check_2" CHECK (("Amount" < 9) AND ("Amount" <> 5)) NOT VALID',
+        prefix + '"same" CHECK ("b" <> \'\') NOT VALID',
+        prefix + '"same_2" CHECK ("Amount" > length("b")) NOT VALID',
     ]
     assert [left.what for left in built[1]] == ["CHECK (HEX(\"a\") <> '')", 'CHECK (TYPEOF("a") = ROUND("a"))']
 
@@ -52,9 +52,9 @@ def test_a_column_without_case_is_checked_with_case() -> None:
     """A citext column would take ABC for abc, where SQLite's CHECK does not."""
     script = "CREATE TABLE t (c TEXT CHECK (c = 'abc'), j JSON CHECK (json_valid(j)), d TEXT CHECK (json_valid(d)))"
     built = build(script, t={"columns": {"c": "citext"}})
-    assert [text.split("CHECK ")[1] for text in texts(built, "check")] == [
-        "(CAST(\"c\" AS text) = 'abc')",
-        '("d" IS JSON)',
+    assert [text.split("CHECK ")[1] for text in texts(built, "source_check")] == [
+        "(CAST(\"c\" AS text) = 'abc') NOT VALID",
+        '("d" IS JSON) NOT VALID',
     ]
     assert built[1] == ()
 
@@ -67,11 +67,11 @@ def test_odd_create_table_text() -> None:
         ), 'quoted' TEXT DEFAULT 'CHECK (2)' NOT NULL ON CONFLICT REPLACE, `x y` AS ('') CHECK ([x y] = 'y'),
         CONSTRAINT "un ique" UNIQUE ('quoted', "check") CHECK (quoted <> ')'))"""
     )
-    assert texts(built, "check", "unique") == [
-        'ALTER TABLE "app"."a ""(b" ADD CONSTRAINT "a ""(b_check_check" CHECK ("check" > 0)',
-        'ALTER TABLE "app"."a ""(b" ADD CONSTRAINT "a ""(b_x y_check" CHECK ("x y" = \'y\')',
-        'ALTER TABLE "app"."a ""(b" ADD CONSTRAINT "a ""(b_3_check" CHECK ("quoted" <> \')\')',
+    assert texts(built, "source_check", "unique") == [
         'ALTER TABLE "app"."a ""(b" ADD CONSTRAINT "un ique" UNIQUE ("quoted", "check")',
+        'ALTER TABLE "app"."a ""(b" ADD CONSTRAINT "a ""(b_check_check" CHECK ("check" > 0) NOT VALID',
+        'ALTER TABLE "app"."a ""(b" ADD CONSTRAINT "a ""(b_x y_check" CHECK ("x y" = \'y\') NOT VALID',
+        'ALTER TABLE "app"."a ""(b" ADD CONSTRAINT "a ""(b_3_check" CHECK ("quoted" <> \')\') NOT VALID',
     ]
     assert "ON CONFLICT REPLACE at quoted" in [left.what for left in built[1]]
 

@@ -34,7 +34,7 @@ CREATE INDEX by_day ON "Users" (date(created), name DESC);
 def test_a_table_with_everything() -> None:
     """The whole text of a table with one of each thing."""
     built = build(EVERYTHING)
-    assert "\n".join(texts(built, *("table", "default", "check", "unique", "index", "foreign_key"))) == (
+    assert "\n".join(texts(built, "table", "default", "unique", "index", "source_check", "foreign_key")) == (
         """\
 CREATE TABLE "app"."teams" (
     "id" text NOT NULL,
@@ -53,15 +53,15 @@ CREATE TABLE "app"."Users" (
 ALTER TABLE "app"."Users" ALTER COLUMN "name" SET DEFAULT 'it''s'
 ALTER TABLE "app"."Users" ALTER COLUMN "active" SET DEFAULT true
 ALTER TABLE "app"."Users" ALTER COLUMN "created" SET DEFAULT CURRENT_TIMESTAMP
-ALTER TABLE "app"."Users" ADD CONSTRAINT "name_ok" CHECK (length("name") > 0)
-ALTER TABLE "app"."Users" ADD CONSTRAINT "Users_active_check" CHECK ("active" IN (false, true))
-ALTER TABLE "app"."Users" ADD CONSTRAINT "Users_3_check" \
-CHECK ((lower("name" COLLATE "C") LIKE 'a%') OR ("team" IS NOT NULL))
 CREATE UNIQUE INDEX "teams_id_key" ON "app"."teams" (lower("id" COLLATE "C"))
 CREATE UNIQUE INDEX "one_active" ON "app"."Users" ("team" DESC) WHERE "active" = true
 ALTER TABLE "app"."Users" ADD CONSTRAINT "Users_name_team_key" UNIQUE ("name", "team")
 CREATE UNIQUE INDEX "Users_e-mail_key" ON "app"."Users" (lower("e-mail" COLLATE "C"))
 CREATE INDEX "by_day" ON "app"."Users" (CAST("created" AT TIME ZONE 'UTC' AS date), "name" DESC)
+ALTER TABLE "app"."Users" ADD CONSTRAINT "name_ok" CHECK (length("name") > 0) NOT VALID
+ALTER TABLE "app"."Users" ADD CONSTRAINT "Users_active_check" CHECK ("active" IN (false, true)) NOT VALID
+ALTER TABLE "app"."Users" ADD CONSTRAINT "Users_3_check" \
+CHECK ((lower("name" COLLATE "C") LIKE 'a%') OR ("team" IS NOT NULL)) NOT VALID
 ALTER TABLE "app"."Users" ADD CONSTRAINT "Users_team_fkey" FOREIGN KEY ("team") \
 REFERENCES "app"."teams" ("id") ON UPDATE NO ACTION ON DELETE CASCADE \
 DEFERRABLE INITIALLY DEFERRED NOT VALID"""

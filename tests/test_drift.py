@@ -238,6 +238,7 @@ def test_a_check_that_was_widened_lets_new_values_in(pair: Pair) -> None:
     pair.write(new % 1000, *rebuild, "INSERT INTO item VALUES (9, NULL, 'large', 500)")
     in_step(pair)
     assert pair.target("SELECT n FROM item WHERE id = 9") == [(500,)]
+    assert pair.drain().handed_over
     assert "1000" in str(pair.target("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'c'"))
 
 
@@ -267,6 +268,7 @@ def test_what_stood_on_a_column_that_is_made_again_comes_back(pair: Pair) -> Non
         pair.sync()
     pair.execute('ALTER TABLE "public"."item" DROP COLUMN "n"')
     in_step(pair)
+    assert pair.drain().handed_over
     found = pair.target(
         "SELECT (SELECT count(*) FROM pg_indexes WHERE indexname = 'item_n'), attnotnull, atthasdef,"
         " (SELECT count(*) FROM pg_constraint WHERE contype = 'c' AND conrelid = attrelid)"

@@ -9,7 +9,6 @@ from support.shape import TRIGGERS, shape_of
 
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
-from cdcsync.machine import handover
 from cdcsync.machine.context import Context, Installation
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def test_a_handover_that_is_called_off_leaves_triggers_disabled(pair: Pair, monk
     disabled = pair.target(TRIGGERS)
 
     with monkeypatch.context() as patch:
-        patch.setattr(handover, "_validate_foreign_keys", _fail)
+        patch.setattr("cdcsync.edges.checkpoint.CheckpointStore.cut_over", _fail)
         with pytest.raises(RuntimeError, match="cut short"):
             pair.drain()
     assert pair.target(TRIGGERS) == disabled

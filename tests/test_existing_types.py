@@ -129,7 +129,7 @@ def test_a_value_the_target_has_no_room_for_is_found_before_install(
     ]
     with Context(pair.settings) as context:
         report = dry_run(context, lambda _name, _rows: None)
-    assert [(error.table, error.column, error.key) for error in report.bad] == [("t", "v", "7")]
+    assert [(error.table, error.column, error.key) for error in report.kept] == [("t", "v", "7")]
 
 
 def test_numbers_that_are_to_be_times_block_until_the_format_is_named(make_pair: Make) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 from support.processes import clean_environment
 
-from cdcsync.machine import drain as drain_module
 from cdcsync.machine import handover
 from cdcsync.machine.context import Context
 from cdcsync.machine.daemon import Daemon
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
     from support.cli import Cli
     from support.pair import Pair
+
+    from cdcsync.machine.session import Session
 
     Make = Callable[..., Pair]
 
@@ -65,14 +66,15 @@ def test_a_handover_called_off_leaves_no_foreign_key(make_pair: Make, monkeypatc
     pair = make_pair(FAMILY)
     pair.install()
     pair.sync()
-    validate = handover._validate_foreign_keys  # noqa: SLF001  the last step before the source is asked again
+    put_back = handover._put_back  # noqa: SLF001  the last step before the source is asked again
 
-    def late(*arguments: object) -> None:
-        validate(*arguments)  # type: ignore[arg-type]
+    def late(session: Session) -> list[str]:
+        remarks = put_back(session)
         pair.write("UPDATE c SET v = 'late' WHERE id = 10")
+        return remarks
 
     with monkeypatch.context() as patch:
-        patch.setattr(handover, "_validate_foreign_keys", late)
+        patch.setattr(handover, "_put_back", late)
         report = pair.drain()
     assert not report.handed_over
     assert not report.quiet
@@ -139,7 +141,7 @@ def test_the_tests_see_foreign_keys_that_stay(make_pair: Make, monkeypatch: pyte
         return real(session, decide)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(drain_module, "hand_over", early)
+        patch.setattr(handover, "hand_over", early)
         assert not pair.drain().handed_over
     with pytest.raises(AssertionError):
         _goes_on_right(pair)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import tomllib
 from contextlib import closing
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from support.findings import checked
 
-from cdcsync.core.mapping_file import Proposal, mapping_text
+from cdcsync.core.mapping_file import Evidence, Proposal, mapping_text
 from cdcsync.core.plan import table_plans
 from cdcsync.edges.schema import read_schema
 from cdcsync.words.errors import UsageError
@@ -53,7 +55,7 @@ def _round_trip(schema: str, tables: dict[str, Any]) -> tuple[Any, Any, str]:
     with closing(sqlite3.connect(":memory:")) as source:
         source.executescript(schema)
         plans = table_plans(read_schema(source), settings, {})
-        text = mapping_text(settings, {}, plans, {}, {}, beside=None, target="")
+        text = mapping_text(settings, {}, plans, Evidence({}, {}, {}), {}, beside=None, target="")
         return plans, table_plans(read_schema(source), Settings(**tomllib.loads(text)), {}), text
 
 
@@ -144,7 +146,7 @@ def test_a_proposed_uuid_keeps_the_form_it_was_found_in() -> None:
         settings = Settings(source=Path("app.db"))
         plans = table_plans(read_schema(source), settings, {})
         proposals = {("t", "v"): Proposal("uuid", "9 of 9 values are UUIDs")}
-        text = mapping_text(settings, {}, plans, proposals, {}, beside=None, target="")
+        text = mapping_text(settings, {}, plans, Evidence({}, proposals, {}), {}, beside=None, target="")
     assert tomllib.loads(text)["tables"]["t"]["columns"]["v"] == {"type": "uuid", "format": "hyphens"}
 
 
@@ -166,3 +168,33 @@ def test_a_line_that_would_lose_rows_is_refused(tables: dict[str, Any], why: str
     """A key that is not unique, a key left out, a column that is not there."""
     with pytest.raises(UsageError, match=why):
         _round_trip(SCHEMA, tables)
+
+
+def test_what_plan_writes_keeps_skip_false_and_a_state_dir_that_lies_beside_it(tmp_path: Path) -> None:
+    """Both were said; a file that is moved with its folder still finds its state."""
+    tables = {"django_migrations": {"skip": False}}
+    settings = Settings(source=tmp_path / "app.db", state_dir=tmp_path / "of mine", tables=tables)
+    with closing(sqlite3.connect(":memory:")) as source:
+        source.execute("CREATE TABLE django_migrations (id INTEGER PRIMARY KEY)")
+        plans = table_plans(read_schema(source), settings, {})
+
+    def written(folder: Path, origin: str = "option") -> dict[str, Any]:
+        beside, evidence = folder / "cdcsync.toml", Evidence({}, {}, {})
+        text = mapping_text(settings, {"state_dir": origin}, plans, evidence, {}, beside=beside, target="")
+        return tomllib.loads(text)
+
+    assert written(tmp_path)["tables"]["django_migrations"]["skip"] is False
+    assert written(tmp_path)["state_dir"] == written(tmp_path, "some.toml")["state_dir"] == "of mine"
+    assert written(tmp_path / "elsewhere", "some.toml")["state_dir"] == str(tmp_path / "of mine")
+    assert "state_dir" not in written(tmp_path, "default")
+
+
+@pytest.mark.parametrize("name", ['odd "t".x', "a b"])
+def test_advice_names_tables_as_a_settings_file_must(make_pair: Make, name: str) -> None:
+    """Every heading in a finding's fix can be pasted."""
+    quoted = name.replace('"', '""')
+    pair = make_pair(f'CREATE TABLE "{quoted}" (id INTEGER PRIMARY KEY, a POINT, ctid TEXT, x TEXT, "_cdcsync_y");')
+    pair.execute(f'CREATE TABLE "{quoted}" (id bigint PRIMARY KEY, a text, c text, z text NOT NULL)')
+    headings = [heading for one in checked(pair) for heading in re.findall(r"\[tables[^]]*\]", one.fix)]
+    assert headings
+    assert {next(iter(tomllib.loads(heading)["tables"])) for heading in headings} == {name}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cdcsync.core.mapping_file import mapping_text
+from cdcsync.core.mapping_file import Evidence, mapping_text
 from cdcsync.core.plan import table_plans
 from cdcsync.core.target_names import folded, kept, renamed, renamings
 from cdcsync.edges.schema import read_schema
@@ -36,7 +36,7 @@ def _written(schema: str, spelled: Spelling, tables: dict[str, object] | None = 
         source.executescript(schema)
         plans = table_plans(read_schema(source), settings, {})
         names = renamings(plans, settings, spelled)
-        text = mapping_text(settings, {}, renamed(plans, names), {}, names, beside=None, target="")
+        text = mapping_text(settings, {}, renamed(plans, names), Evidence({}, {}, {}), names, beside=None, target="")
         again = table_plans(read_schema(source), Settings(**tomllib.loads(text)), {})
     assert again == renamed(plans, names)
     assert not renamings(again, Settings(**tomllib.loads(text)), spelled)

@@ -11,6 +11,7 @@ import pytest
 from support.findings import evidence_of, findings_of_values, make_source
 
 from cdcsync.core.mapping_file import mapping_text
+from cdcsync.core.proposals import accepted
 from cdcsync.edges.source import Source
 from cdcsync.machine.context import proposed_plans
 from cdcsync.words.settings import Settings, load
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.cli import Cli
+
+    from cdcsync.words.nouns import TablePlan
 
 UUID = "123e4567-e89b-42d3-a456-4266141740"
 
@@ -154,10 +157,10 @@ def test_both_ends_of_a_foreign_key_get_the_same_type_or_none(tmp_path: Path) ->
 
 def test_what_a_person_has_said_is_not_proposed_again(tmp_path: Path) -> None:
     """A type or a format in the settings stands."""
-    schema = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b DATETIME)"
+    schema = "CREATE TABLE t (id INTEGER PRIMARY KEY, a_id TEXT, b DATETIME)"
     source = make_source(tmp_path / "a.db", schema, {"t": [(1, f"{UUID}01", 1_700_000_000)]})
-    assert set(evidence_of(source).proposals) == {("t", "a"), ("t", "b")}
-    said: dict[str, Any] = {"a": "text", "b": {"format": "epoch_s"}}
+    assert set(evidence_of(source).proposals) == {("t", "a_id"), ("t", "b")}
+    said: dict[str, Any] = {"a_id": "text", "b": {"format": "epoch_s"}}
     assert not evidence_of(source, {"t": {"columns": said}}).proposals
 
 
@@ -195,13 +198,21 @@ def test_what_plan_writes_leaves_check_nothing_it_could_have_avoided(tmp_path: P
     tables = tomllib.loads(written.read_text(encoding="utf-8"))["tables"]
     assert findings_of_values(source, tables) == []
     assert load(written, {}).settings.table("c").columns["u"].type == "bigint"
+    assert _plans_of(source, Settings(source=source, tables=tables)) == accepted(
+        _plans_of(source, Settings(source=source)), evidence_of(source).proposals
+    )
+
+
+def _plans_of(path: Path, settings: Settings) -> tuple[TablePlan, ...]:
+    with Source(path) as source:
+        return proposed_plans(source, settings)[1]
 
 
 def _mapping_of(path: Path) -> str:
     settings = Settings(source=path)
     with Source(path) as source:
         plans = proposed_plans(source, settings)[1]
-    return mapping_text(settings, {}, plans, evidence_of(path), beside=None, target="")
+    return mapping_text(settings, {}, plans, evidence_of(path), {}, beside=None, target="")
 
 
 def test_plan_prints_rows_evidence_and_remarks_beside_the_lines(cli: Cli, tmp_path: Path) -> None:
@@ -212,4 +223,5 @@ def test_plan_prints_rows_evidence_and_remarks_beside_the_lines(cli: Cli, tmp_pa
     out = cli("plan", "--source", "../a.db").out
     assert "[tables.t]   # 200 rows" in out
     assert 'a = "uuid"   # proposed: 200 of 200 values are UUIDs; without this line text' in out
+    assert '"a" uuid' in out.partition("-- The target as this mapping builds it; run without a file")[2]
     assert 'b = "bigint"   # INTEGER; holds 199 integer, 1 text; 1 of 200 values cannot arrive as bigint' in out

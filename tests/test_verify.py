@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.differences import PLANTED, SCHEMA
+from support.following import following
 
 from cdcsync.edges.comparer import Comparer
 from cdcsync.machine.context import Context
@@ -151,19 +152,6 @@ def test_no_false_alarm_under_load_and_a_planted_row_is_still_found(make_pair: M
     )
     pair.install()
     pair.sync()
-    stop = threading.Event()
-    failures: list[BaseException] = []
-
-    def follow() -> None:
-        try:
-            with Context(pair.settings) as context, Session(context) as session:
-                session.take("daemon")
-                session.prepare()
-                sync = Sync(session)
-                while not stop.is_set() or not sync.cycle().is_empty:
-                    sync.cycle()
-        except BaseException as error:  # noqa: BLE001  shown by the test
-            failures.append(error)
 
     def write(number: int) -> None:
         ident = number * 37 % 1500 + 1
@@ -174,25 +162,18 @@ def test_no_false_alarm_under_load_and_a_planted_row_is_still_found(make_pair: M
             f"DELETE FROM o WHERE rowid = {ident + 3} AND {number % 5} = 0",
         )
 
-    follower = threading.Thread(target=follow)
-    follower.start()
-    try:
-        answers: list[object] = []
-        comparing = threading.Thread(target=lambda: answers.extend(pair.verify(patience=20).shown for _ in range(4)))
+    answers: list[object] = []
+    comparing = threading.Thread(target=lambda: answers.extend(pair.verify(patience=20).shown for _ in range(4)))
+    number = 0
+    with following(pair):
         comparing.start()
-        number = 0
         while comparing.is_alive():
             number += 1
             write(number)
-            stop.wait(0.01)
-        comparing.join()
+            comparing.join(0.01)
         assert answers == [[]] * 4
         pair.force("UPDATE o SET v = -1 WHERE k = 'k1400'", "DELETE FROM t WHERE id = 1401")
         assert number > 20
-    finally:
-        stop.set()
-        follower.join(30)
-    assert failures == []
     assert not pair.verify().equal
 
 

@@ -1,6 +1,7 @@
--- Refuses every write to a table after the handover, with a message that says where the data went. It calls a function
--- nobody has, so SQLite refuses to compile the statement: applications see an operational error, whatever the statement's
--- conflict clause. RAISE would come as a constraint error, which they take for "already exists" and go on.
+-- Refuses every write to a table after the handover, with a message that says where the data went: the path is no JSON
+-- path, and SQLite's error quotes it. Applications see an operational error, whatever the statement's conflict clause.
+-- RAISE would come as a constraint error, which they take for "already exists" and go on; a function or table nobody has
+-- fails when the statement is compiled, and a connection that only writes would go on failing when the fence is gone.
 CREATE TRIGGER $trigger BEFORE $event ON $table BEGIN
-  SELECT $message();
+  SELECT json_extract('{}', $message);
 END

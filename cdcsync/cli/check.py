@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -38,6 +39,7 @@ def command(
         show.as_json({"ready": ready, "findings": findings, **_answer(costs)})
     else:
         _print_findings(findings)
+        show.line(_counted(findings))
         show.line("ready to install" if ready else "not ready: see the blocking findings")
         if costs is not None:
             _print_costs(costs)
@@ -59,6 +61,12 @@ def _print_findings(findings: Sequence[Finding]) -> None:
         if finding.fix:
             # The lines for cdcsync.toml are two: a table and what belongs into it.
             show.line(f"    mend it: {finding.fix}".replace("\n", "\n             "))
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    counts = Counter(finding.severity for finding in findings)
+    warnings, notes = counts["warning"], counts["info"]
+    return f"{counts['blocking']} blocking, {warnings} warning{'s' * (warnings != 1)}, {notes} note{'s' * (notes != 1)}"
 
 
 def _print_costs(found: Measurement) -> None:

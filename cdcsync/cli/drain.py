@@ -44,6 +44,8 @@ def command(
             show.line(f"remark: {remark}")
         if report.reason:
             show.line(report.reason)
+        if report.holders:
+            show.line(f"open in: {', '.join(report.holders)}")
         if report.handed_over:
             show.line("handed over: PostgreSQL accepts writes now; point the application at it")
         elif report.quiet:

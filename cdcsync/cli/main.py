@@ -15,6 +15,7 @@ from cdcsync import __version__
 from cdcsync.cli import (
     check,
     config,
+    cutover,
     demo,
     drain,
     install,
@@ -22,6 +23,7 @@ from cdcsync.cli import (
     plan,
     psql,
     quarantine,
+    rollback,
     run,
     status,
     uninstall,
@@ -39,7 +41,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Move a live application from SQLite to PostgreSQL.",
 )
-for verb in (check, plan, install, run, status, lag, verify, drain, uninstall, psql, unit, demo):
+for verb in (
+    *(check, plan, install, run, status, lag, verify, drain, cutover, rollback),
+    *(uninstall, psql, unit, demo),
+):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 app.add_typer(config.app, name="config")
 app.add_typer(quarantine.app, name="quarantine")

@@ -13,6 +13,7 @@ from cdcsync.cli.config import without_password
 from cdcsync.cli.options import with_settings
 from cdcsync.core.ddl import differences, target_ddl
 from cdcsync.core.mapping_file import mapping_text
+from cdcsync.core.proposals import accepted
 from cdcsync.core.target_names import folded, kept, renamed, renamings
 from cdcsync.edges.source import Source
 from cdcsync.machine.context import proposed_plans
@@ -50,9 +51,10 @@ def _command(
         show.line(f"wrote {write}: keep, edit or delete its lines, then run cdcsync install --config {write}")
         return 0
     show.line(text)
+    plans = accepted(plans, said.proposals)
     statements, not_carried = target_ddl(schema, plans, settings.target_schema)
-    apart = " (with the names, without the types proposed above)" if said.proposals else ""
-    show.line(f"-- The target as these settings build it{apart}:\n")
+    apart = "; run without a file uses the defaults, never what is proposed" if said.proposals else ""
+    show.line(f"-- The target as this mapping builds it{apart}:\n")
     # A table found in place keeps its own schema.
     for statement in (one for one in statements if one.table not in seen.in_place):
         show.line(f"{statement.sql};  -- {statement.phase}" if statement.phase != "table" else f"{statement.sql};\n")

@@ -13,7 +13,7 @@ from cdcsync.cli import show
 from cdcsync.cli.options import JsonOption, with_context
 from cdcsync.machine.context import Context
 from cdcsync.machine.daemon import Daemon
-from cdcsync.machine.dry_run import dry_run
+from cdcsync.machine.dry_run import FIRST, DryRunReport, dry_run
 from cdcsync.machine.install import install
 from cdcsync.machine.status import status
 from cdcsync.words.errors import StopRequestedError, UsageError
@@ -73,10 +73,29 @@ def _dry_run(context: Context, *, json: bool) -> int:
     with show.progress("trying") as tick:
         report = dry_run(context, tick)
     if json:
-        failures = [vars(error) for error in report.bad]
-        show.as_json({"rows": sum(report.rows.values()), "tables": report.rows, "failures": failures})
+        result = {
+            "rows": sum(report.rows.values()),
+            "tables": report.rows,
+            "failing_rows": report.failing_rows.total(),
+            "failing_values": report.failing_values.total(),
+            "failures": [
+                {"table": bad.table, "key": bad.key, "column": bad.column, "reason": bad.reason, "value": bad.value}
+                for bad in report.kept
+            ],
+        }
+        show.as_json(result)
     else:
-        show.table([(name, f"{rows} rows would arrive") for name, rows in report.rows.items()])
-        for error in report.bad:
-            show.line(f"would fail: {error}")
-    return 1 if report.bad else 0
+        _print_dry_run(report)
+    return 1 if report.failing_rows else 0
+
+
+def _print_dry_run(report: DryRunReport) -> None:
+    show.table([(name, f"{rows} rows would arrive") for name, rows in report.rows.items()])
+    for name, count in report.failing_values.items():
+        for bad in [bad for bad in report.kept if bad.table == name][:FIRST]:
+            show.line(f"would fail: {bad}")
+        if count > FIRST:
+            rows = report.failing_rows[name]
+            show.line(
+                f"would fail: {count - FIRST:,} more values of table {name}, {rows:,} rows in all: --json lists them"
+            )

@@ -69,10 +69,39 @@ def facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if found["quarantined"]:
         lines.append(("quarantine", f"{found['quarantined']} rows: cdcsync quarantine list"))
+    lines += _copy(found) + ([] if found["watch"] is None else _watch(found["watch"]))
+    lines += [("source changed", change) for change in found["source_changes"]]
+    lines += [("detached", f"{one['name']} of table {one['table']}") for one in found["detached"] if not one["error"]]
     lines += [("not captured", f"table {name}, created since install") for name in found["new_tables"]]
     lines += [("warning", warning) for warning in found["warnings"]]
     lines += [("drift", drift["message"]) for drift in found["drift"]]
     return lines + [("gap", _gap(gap)) for gap in found["gaps"]]
+
+
+def _copy(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return which tables are still to be copied, in this order."""
+    if not found["copy_order"]:
+        return []
+    left = found["estimated_copy_seconds"]
+    return [("to copy", f"{', then '.join(found['copy_order'])}{'' if left is None else f'; about {left:.0f} s'}")]
+
+
+def _watch(watch: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what to look at while the application is new on PostgreSQL."""
+    counts = watch["database"]
+    written = ", ".join(f"{table} {count}" for table, count in watch["write_statements"].items() if count)
+    counted = (
+        f"{counts['rollbacks']} rollbacks of {counts['commits'] + counts['rollbacks']} transactions, "
+        f"{counts['deadlocks']} deadlocks, {counts['conflicts']} conflicts, "
+        f"{counts['sessions_fatal'] + counts['sessions_killed']} sessions broken off"
+    )
+    slowest = [(one, f"{one['mean_ms']:.1f} ms, {one['calls']} calls") for one in watch["slowest_statements"] or []]
+    return [
+        ("connections", f"{watch['connections']['used']} of {watch['connections']['max']}"),
+        ("written since", f"statements: {written}" if written else "nothing: cdcsync rollback loses nothing"),
+        ("counted", counted),
+        *(("slow", f"{times}: {one['statement']}") for one, times in slowest),
+    ]
 
 
 def _gap(gap: dict[str, Any]) -> str:
@@ -85,8 +114,9 @@ def _gap(gap: dict[str, Any]) -> str:
 def table_line(table: dict[str, Any]) -> str:
     """Return how far the copy of one table is."""
     total = table["rows_total"]
-    copied = f"{table['rows_copied']} rows copied"
-    return f"{table['state']}, {copied}" + ("" if total is None else f" of {total}")
+    left = table["estimated_copy_seconds"]
+    copied = f"{table['rows_copied']} rows copied" + ("" if total is None else f" of {total}")
+    return f"{table['state']}, {copied}" + ("" if left is None else f", about {left:.0f} s left")
 
 
 def picture(found: dict[str, Any]) -> RenderableType:

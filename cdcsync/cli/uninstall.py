@@ -20,9 +20,12 @@ def command(
     source_only: Annotated[
         bool, typer.Option("--source-only", help="Leave the target alone, as when it is gone for good.")
     ] = False,
+    lift_fence: Annotated[
+        bool, typer.Option("--lift-fence", help="After a handover: let SQLite accept writes again.")
+    ] = False,
 ) -> int:
     """Leave the source as it was, and take guard and triggers off the target's tables. User tables stay."""
-    seconds = uninstall(context, drop_control=drop_control, source_only=source_only)
+    seconds = uninstall(context, drop_control=drop_control, source_only=source_only, lift_fence=lift_fence)
     if seconds is None:
         show.line("not installed: nothing to do")
     else:

@@ -61,8 +61,16 @@ def show(key: Key) -> str:
 
 
 def show_value(value: Value, limit: int = 80) -> str:
-    """Return a value as an SQL literal, cut to `limit` characters."""
+    """Return a value as a literal; of a text or blob longer than `limit` the beginning, closed, and its length."""
     if value is None:
         return "NULL"
-    text = f"x'{value.hex()}'" if isinstance(value, bytes) else repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}..."
+    if isinstance(value, bytes):
+        shown, unit = f"x'{value[: limit // 2].hex()}'", "bytes"
+        is_whole = len(value) <= limit // 2
+    elif isinstance(value, str):
+        shown, unit = repr(value[:limit]), "characters"
+        is_whole = len(value) <= limit
+    else:
+        # A number that is cut is another number.
+        return repr(value)
+    return shown if is_whole else f"{shown}... ({len(value):,} {unit})"

@@ -31,6 +31,8 @@ def mending(column: ColumnPlan, code: str, facts: Facts, *, key: bool) -> dict[s
     name = parse(column.type_sql)
     if code == "rounding" and name.sizes and "blob" not in facts.found:
         return {"type": name.base}
+    if code == "rounding" and name.base.startswith("timestamp") and column.format == "iso" and not key:
+        return {"on_finer": "truncate"}
     if code in {"offset_lost", "has_time"} and facts.found == {"text"} and not key:
         return {"type": "timestamptz"}
     return _by_classes(name.base, facts.found, key=key)

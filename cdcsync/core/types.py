@@ -147,6 +147,12 @@ def uuid_format(declared: str) -> str | None:
     return "blob" if "BLOB" in name or "BINARY" in name else None
 
 
+def is_declared_for_hex(declared: str) -> bool:
+    """Tell whether a declared type makes room for the 32 digits of a UUID and nothing else, or says that it is one."""
+    name, sizes = _declared(declared)
+    return name == "UUID" or (name in {"CHAR", "CHARACTER", "VARCHAR"} and sizes.strip() == "32")
+
+
 def _declared(declared: str) -> tuple[str, str]:
     """Return the name of a declared type in capitals, and what stands in its parentheses."""
     match = _SIZED.match(declared)

@@ -151,22 +151,24 @@ def rehearse(captured: Sequence[Captured]) -> None:
                 _run(empty, explain.substitute(table=sqlite_name(table.name), column=column))
 
 
-def uninstall(path: Path) -> float:
+def uninstall(path: Path, spared: Collection[str] = ()) -> float:
     """Drop triggers, then tables, in one transaction; return the seconds the write lock was held.
 
-    Triggers first: one that is left without its changelog makes every write of the application fail.
+    Triggers first: one that is left without its changelog makes every write of the application fail. `spared` are names
+    of triggers that stay.
     """
     with writing(path) as connection:
         began = time.perf_counter()
-        _drop_all(connection)
+        _drop_all(connection, spared)
         connection.execute("COMMIT")
         return time.perf_counter() - began
 
 
-def _drop_all(connection: sqlite3.Connection) -> None:
+def _drop_all(connection: sqlite3.Connection, spared: Collection[str] = ()) -> None:
     for kind in ("trigger", "view", "table"):
         for (name,) in connection.execute(_statement(f"our_{kind}s")).fetchall():
-            _drop(connection, kind, name)
+            if name not in spared:
+                _drop(connection, kind, name)
 
 
 def _drop(connection: sqlite3.Connection, kind: str, name: str) -> None:

@@ -28,6 +28,7 @@ class CheckpointStore:
         self.verify_rate: float | None = None
         self.handover_seconds: float | None = None
         self.cut_over_at: datetime | None = None
+        self.switched_at: datetime | None = None
 
     def read(self) -> Checkpoint:
         """Return the checkpoint as it is stored. Raises NotInstalledError where the target knows no such source."""
@@ -35,8 +36,8 @@ class CheckpointStore:
         if row is None:
             message = "the target knows nothing of this source: run cdcsync install"
             raise NotInstalledError(message)
-        epoch, seq, anchor_at, anchor_key, state, owner, role, consistent, *measured, self.cut_over_at = row
-        self.rate, self.verify_rate, self.handover_seconds = measured
+        epoch, seq, anchor_at, anchor_key, state, owner, role, consistent, *more = row
+        self.rate, self.verify_rate, self.handover_seconds, self.cut_over_at, self.switched_at = more
         anchor = None if anchor_at is None else Anchor(anchor_at, anchor_key)
         tables = tuple(TableProgress(*line) for line in self._target.rows(_FILE, "read_tables", **self._which()))
         return Checkpoint(Position(epoch, seq, anchor), state, owner, role, consistent, tables)
@@ -77,6 +78,24 @@ class CheckpointStore:
         """Record the state without moving."""
         self._do("set_state", state=state, owner=self.owner)
 
+    def fenced(self) -> None:
+        """Record that the source is fenced. Raises LostCheckpointError if the checkpoint is not ours."""
+        if self._do("fenced", owner=self.owner).rowcount != 1:
+            message = "the checkpoint was taken by another process"
+            raise LostCheckpointError(message)
+
+    def guard_again(self, role: str) -> None:
+        """Take everything back that the handover did to the checkpoint, and become its owner."""
+        self._do("guard_again", owner=self.owner, role=role)
+
+    def switched(self) -> None:
+        """Record that the application was switched over."""
+        self._do("switched")
+
+    def handover_took(self, seconds: float) -> None:
+        """Remember how long a handover took, or would have."""
+        self._do("handover_took", seconds=seconds)
+
     def save(self, progress: TableProgress) -> None:
         """Store where a table stands, inside the caller's transaction."""
         self._do(
@@ -93,6 +112,10 @@ class CheckpointStore:
         """Return who has the checkpoint now: one cheap look, for those who ask every second."""
         row = self._ask("owner")
         return None if row is None else row[0]
+
+    def copy_rates(self) -> dict[int, float]:
+        """Return rows copied in a second by table number, of the table copied last first."""
+        return dict(self._target.rows(_FILE, "copy_rates", **self._which()))
 
     def target_tables(self) -> list[tuple[int, str]]:
         """Return number and target name of every captured table."""

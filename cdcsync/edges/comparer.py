@@ -18,6 +18,7 @@ from cdcsync.words.nouns import ColumnPlan, TablePlan
 
 _FILE = "verify.sql"
 
+_ALL = sql.SQL("true")
 
 _PLACE = codec_for(ColumnPlan("_cdcsync_place", "_cdcsync_place", "integer", not_null=True), key=False)
 
@@ -34,15 +35,15 @@ class RowDifference:
 class Comparer:
     """Compares rows of one table inside `snapshot`, and mends them inside a transaction."""
 
-    def __init__(self, target: Target, plan: TablePlan, schema: str) -> None:
-        """Compose the statements."""
+    def __init__(self, target: Target, plan: TablePlan, schema: str, only: sql.Composable = _ALL) -> None:
+        """Compose the statements. `only`: the condition on row `t` under which a row can be too many."""
         self._target, self.plan = target, plan
         columns = [column.target for column in plan.columns]
         key = [column.target for column in plan.key_plans]
         self._names: dict[str, sql.Composable] = {
             "table": table_name(schema, plan.target),
             "stage": sql.SQL("pg_temp.{}").format(sql.Identifier(f"_cdcsync_verify_{plan.number}")),
-            "keys": sql.SQL("pg_temp.{}").format(sql.Identifier(f"_cdcsync_seen_{plan.number}")),
+            "keys": seen_keys(plan),
             "columns": column_list(columns),
             "key": column_list(key),
             "flags": _each(columns, "ROW({0})::record *<> ROW({1})::record"),
@@ -53,6 +54,7 @@ class Comparer:
             "source_texts": _each(columns, "{0}::text"),
             "target_texts": _each(columns, "{1}::text"),
             "key_texts": _each(key, "{1}::text"),
+            "only": only,
             "same_key": _each(key, "{1} = {0}", " AND "),
         }
         key_names = {column.name for column in plan.key}
@@ -157,6 +159,11 @@ class Comparer:
             if flag and not missing
         )
         return RowDifference(place, missing, columns)
+
+
+def seen_keys(plan: TablePlan) -> sql.Composed:
+    """Return the name of the temporary table of the keys that were seen in the source."""
+    return sql.SQL("pg_temp.{}").format(sql.Identifier(f"_cdcsync_seen_{plan.number}"))
 
 
 def _each(columns: list[str], template: str, joined: str = ", ") -> sql.Composed:

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from cdcsync.core.evolution import known_columns, written
+from cdcsync.core.toml_text import table_rule
 from cdcsync.edges.statements import postgres_statement
 from cdcsync.edges.target import Target, one_line, table_name
 from cdcsync.words.errors import RefusedError
@@ -71,7 +72,7 @@ def register_table(target: Target, source_id: str, plan: TablePlan, schema: str,
     if other is not None:
         message = (
             f"table {schema}.{plan.target} is already filled from {other[0]}: "
-            f"run cdcsync uninstall --target there, or map another target under [tables.{plan.name}]"
+            f"run cdcsync uninstall --target there, or map another target under {table_rule(plan.name)}"
         )
         raise RefusedError(message)
     target.execute(
@@ -142,6 +143,12 @@ def run_again_later(target: Target, source_id: str, table: str, name: str) -> bo
     return found.rowcount > 0
 
 
+def run_again(target: Target, source_id: str, statement: TargetStatement | PendingDdl) -> bool:
+    """Put a statement that was run back among what is pending; tell whether there is one of that phase and name."""
+    which = {"phase": statement.phase, "table": statement.table, "name": statement.name}
+    return target.execute(_FILE, "run_again", source_id=source_id, **which).rowcount > 0
+
+
 def highest_number(target: Target, source_id: str) -> int:
     """Return the highest table number this source ever had; none is used for two tables."""
     return int(target.ask(_FILE, "highest_number", source_id=source_id)[0])
@@ -171,6 +178,16 @@ def guard(target: Target, source_id: str, number: int, schema: str, table: str) 
         target.connection.execute(statement)
 
 
+def writes(target: Target, source_id: str, number: int) -> int:
+    """Return how many statements wrote to a table since the handover."""
+    return int(target.ask(_FILE, "writes", {"counter": _counter(source_id, number)})[0])
+
+
+def forget_writes(target: Target, source_id: str, number: int) -> None:
+    """Count the writes to a table from zero on."""
+    target.execute(_FILE, "forget_writes", {"counter": sql.Literal(_counter(source_id, number).as_string())})
+
+
 def unguard(target: Target, source_id: str, number: int, schema: str, table: str) -> None:
     """Take the guard off a table."""
     target.execute(_FILE, "unguard_table", {"table": table_name(schema, table)})
@@ -197,6 +214,15 @@ def run_ddl(target: Target, statement: str) -> str | None:
     except psycopg.Error as error:
         return one_line(error)
     return None
+
+
+def try_ddl(target: Target, statement: str) -> str | None:
+    """Return why PostgreSQL would refuse a statement of the target's DDL, None if it would not; nothing is changed."""
+    target.control("SAVEPOINT cdcsync_try")
+    refused = run_ddl(target, statement)
+    target.control("ROLLBACK TO SAVEPOINT cdcsync_try")
+    target.control("RELEASE SAVEPOINT cdcsync_try")
+    return refused
 
 
 def attach(target: Target, statement: str) -> str | None:

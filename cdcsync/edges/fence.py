@@ -9,11 +9,11 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cdcsync.core.quoting import sqlite_name
+from cdcsync.core.quoting import sqlite_name, sqlite_text
 from cdcsync.edges.source import Source, connect
 from cdcsync.edges.statements import sqlite_statement, trigger_template
 from cdcsync.edges.write_lock import begin_immediate, writing
@@ -28,24 +28,16 @@ RETRY_SECONDS = 0.005
 class Fence:
     """The fence around one source; made by `fence`."""
 
-    def __init__(self, connection: sqlite3.Connection, deadline: float) -> None:
-        """`deadline`: when it lifts itself, as `time.monotonic` tells the time."""
-        self._connection = connection
-        self._deadline = deadline
+    def __init__(self, connection: sqlite3.Connection, max_seconds: float, on_spent: Callable[[], None]) -> None:
+        """It lifts itself after `max_seconds`, whatever its holder is waiting for, and then calls `on_spent`."""
+        self._connection, self._on_spent = connection, on_spent
+        self.since = time.monotonic()
         # The timer's thread and the holder's both end the transaction; SQLite sees one of them at a time.
         self._lock = threading.Lock()
-        self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self.lift)
+        self._timer = threading.Timer(max_seconds, self._spent)
         self._timer.daemon = True
-        self.is_permanent = False
-
-    @property
-    def seconds_left(self) -> float:
-        """How long it will stand yet; 0.0 after its time."""
-        return max(0.0, self._deadline - time.monotonic())
-
-    def start_timer(self) -> None:
-        """Let it lift itself at its deadline, whatever its holder is waiting for."""
         self._timer.start()
+        self.is_permanent = False
 
     def build(self, statements: Sequence[str], message: str) -> None:
         """Run what makes it. Raises FenceLiftedError where the time was spent meanwhile."""
@@ -85,6 +77,11 @@ class Fence:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
+    def _spent(self) -> None:
+        self.lift()
+        if not self.is_permanent:
+            self._on_spent()
+
     def close(self) -> None:
         """End it."""
         self._timer.cancel()
@@ -93,8 +90,10 @@ class Fence:
 
 
 @contextmanager
-def fence(path: Path, tables: Sequence[tuple[int, str]], message: str, max_seconds: float) -> Iterator[Fence]:
-    """Fence the tables, given as number and name, for the block; it lifts itself after `max_seconds`.
+def fence(
+    path: Path, tables: Sequence[tuple[int, str]], message: str, max_seconds: float, on_spent: Callable[[], None]
+) -> Iterator[Fence]:
+    """Fence the tables, given as number and name, for the block; after `max_seconds` it lifts itself: see Fence.
 
     `message` is what an application's write says once it is permanent. Raises SourceBusyError where the lock is not to
     be had within `max_seconds`.
@@ -102,12 +101,11 @@ def fence(path: Path, tables: Sequence[tuple[int, str]], message: str, max_secon
     connection = connect(path, mode="rw", shared=True)
     try:
         begin_immediate(connection, path, max_seconds)
-        held = Fence(connection, time.monotonic() + max_seconds)
+        held = Fence(connection, max_seconds, on_spent)
     except BaseException:
         connection.close()
         raise
     try:
-        held.start_timer()
         held.build(fence_statements(tables, message), message)
         yield held
     finally:
@@ -122,7 +120,7 @@ def fence_statements(tables: Sequence[tuple[int, str]], message: str) -> list[st
             trigger=sqlite_name(f"_cdcsync_fence_{number}_{event.lower()}"),
             event=event,
             table=sqlite_name(name),
-            message=sqlite_name(message),
+            message=sqlite_text(message),
         )
         for number, name in tables
         for event in EVENTS
@@ -131,20 +129,39 @@ def fence_statements(tables: Sequence[tuple[int, str]], message: str) -> list[st
 
 def fence_message(source: Source) -> str | None:
     """Return what a permanent fence says; None where there is none."""
-    return dict(source.rows("meta")).get("fence") if source.ask("has_fence") else None
+    if not fence_triggers(source):
+        return None
+    # After uninstall the triggers are all that is left.
+    return dict(source.rows("meta")).get("fence") if source.ask("has_meta") else "it was handed over"
 
 
-def lift_permanent(path: Path) -> float:
-    """Drop a permanent fence; return the seconds the write lock was held. Raises what `writing` does."""
+def fence_triggers(source: Source) -> list[str]:
+    """Return the names of the triggers of a permanent fence."""
+    return [name for (name,) in source.rows("fence_triggers")]
+
+
+def was_lifted_alone(source: Source) -> bool:
+    """Tell whether the fence was lifted while PostgreSQL could not be asked: it still takes itself for handed over."""
+    return bool(source.ask("has_meta")) and "lifted" in dict(source.rows("meta"))
+
+
+def lift_permanent(path: Path, alone: str | None = None) -> float:
+    """Drop a permanent fence; return the seconds the write lock was held. Raises what `writing` does.
+
+    `alone`: when that is done while PostgreSQL cannot be asked; it is remembered until it is done with PostgreSQL.
+    """
     with writing(path) as connection:
         began = time.perf_counter()
-        for (name,) in connection.execute(sqlite_statement("capture.sql", "fence_triggers").template).fetchall():
+        for (name,) in connection.execute(sqlite_statement("source.sql", "fence_triggers").template).fetchall():
             drop = sqlite_statement("capture.sql", "drop_trigger").substitute(name=sqlite_name(name))
             try:
                 connection.execute(drop)
             except sqlite3.Error as error:
                 refusal = f"the source refused to drop its fence ({error})"
                 raise RefusedError(refusal) from error
-        connection.execute(sqlite_statement("capture.sql", "remove_meta").template, ("fence",))
+        for name in ("fence", "lifted"):
+            connection.execute(sqlite_statement("capture.sql", "remove_meta").template, (name,))
+        if alone is not None:
+            connection.execute(sqlite_statement("capture.sql", "add_meta").template, ("lifted", alone))
         connection.execute("COMMIT")
         return time.perf_counter() - began

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from cdcsync.core.codecs import Codec, codec_for
+from cdcsync.core.collations import rows_by_key, rows_of
 from cdcsync.core.keys import Key, dump, show
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.careful import parts, text_as_bytes, with_classes
@@ -23,13 +24,14 @@ FETCH_KEYS = 1000
 class KeyReader:
     """Reads keys of one planned table from a connection inside the caller's read transaction."""
 
-    def __init__(self, plan: TablePlan) -> None:
-        """Prepare what converts them."""
+    def __init__(self, plan: TablePlan, rows: str | None = None) -> None:
+        """Prepare what converts them. `rows`: only of these, a relation of `edges.selection`."""
         self.plan = plan
         places = {column.source: place for place, column in enumerate(plan.columns)}
         self.places = [places[column.name] for column in plan.key]
         self.codecs: list[Codec] = [codec_for(column, key=True) for column in plan.key_plans]
-        self._table = sqlite_name(plan.name)
+        self._all = rows or rows_of(plan.table)
+        self._keyed = rows or rows_by_key(plan.table, [column.name for column in plan.key])
 
     def logged(self, connection: sqlite3.Connection, low: int, high: int) -> Iterator[Key]:
         """Yield the distinct keys logged in (low, high]."""
@@ -44,7 +46,7 @@ class KeyReader:
         statement = sqlite_statement("source.sql", "gone").substitute(
             columns=self._columns("log"),
             logged=logged_keys(self.plan.key),
-            table=self._table,
+            rows=self._keyed,
             same_key=is_same_key(self.plan.key),
         )
         return self._read(connection, statement, (self.plan.number, low, high))
@@ -55,7 +57,7 @@ class KeyReader:
         names = [f"t.{sqlite_name(column.name)}" for column in self.plan.key]
         statement = sqlite_statement("source.sql", "page").substitute(
             columns=with_classes(names),
-            table=self._table,
+            rows=self._keyed,
             after=condition,
             order=", ".join(collated(column) for column in self.plan.key),
             limit=limit,
@@ -71,7 +73,7 @@ class KeyReader:
         names = [f"t.{sqlite_name(column.name)}" for column in self.plan.key]
         statement = sqlite_statement("source.sql", "null_keys").substitute(
             columns=with_classes(names),
-            table=self._table,
+            rows=self._all,
             any_null=condition,
             keys_and_classes=", ".join(f"{name} COLLATE BINARY, typeof({name})" for name in names),
         )
@@ -82,7 +84,7 @@ class KeyReader:
     def count(self, connection: sqlite3.Connection, key: Key) -> int:
         """Count the rows with exactly this key, which may hold a NULL."""
         condition, parameters = is_exactly(self.plan.key, key)
-        statement = sqlite_statement("source.sql", "count_where").substitute(table=self._table, condition=condition)
+        statement = sqlite_statement("source.sql", "count_where").substitute(rows=self._all, condition=condition)
         return int(connection.execute(statement, parameters).fetchone()[0])
 
     def find(self, candidates: Iterable[Key], wanted: Collection[Row]) -> dict[Row, Key]:

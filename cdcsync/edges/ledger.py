@@ -37,11 +37,25 @@ class Ledger:
         """Return how many tables there are to prove."""
         return int(self._target.ask(_FILE, "expected", **self._source)[0])
 
-    def swept(self, number: int, epoch: str, seq: int, rows: int, differences: int) -> None:
-        """Write down that a table was read through, up to an entry."""
-        self._target.execute(
-            _FILE, "swept", **self._source, number=number, epoch=epoch, seq=seq, rows=rows, differences=differences
+    def clock(self) -> datetime:
+        """Return PostgreSQL's time: when a reading begins."""
+        found: datetime = self._target.ask(_FILE, "clock")[0]
+        return found
+
+    def swept(self, number: int, epoch: str, seq: int, rows: int, differences: int, *, began_at: datetime) -> bool:
+        """Write down that a table was read through, up to an entry; False where it was copied or mended meanwhile."""
+        done = self._target.execute(
+            _FILE,
+            "swept",
+            **self._source,
+            number=number,
+            epoch=epoch,
+            seq=seq,
+            rows=rows,
+            differences=differences,
+            began_at=began_at,
         )
+        return done.rowcount == 1
 
     def followed(self, before: Proven, epoch: str, seq: int, differences: int) -> None:
         """Write down that the keys that changed since were compared too, up to an entry."""

@@ -101,4 +101,3 @@ class Quarantine:
 def _entry(row: tuple[Any, ...]) -> Entry:
     number, table, identity, key, shown_key, column, value, reason, rows, seq, since = row
     return Entry(number, table, QuarantinedRow(identity, key, shown_key, column, value, reason, rows), seq, since)
-

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cdcsync.core.codecs import Codec, Sent
+from cdcsync.core.collations import is_built_in, rows_of
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.pages import all_rows
 from cdcsync.edges.rows import RowReader
@@ -37,9 +38,10 @@ class _Raw(Codec):
 def raw_rows(source: Source, plan: TablePlan, limit: int) -> Iterator[list[Row]]:
     """Yield all rows in lists of up to `limit`, in short reads.
 
-    No key comes after one that holds a NULL: such a table is read like one without a key, in one go.
+    No key comes after one that holds a NULL, and only the application knows which comes after one in a collation of
+    its own: such a table is read like one without a key, in one go.
     """
-    if plan.key and has_null_keys(source, plan):
+    if not all(is_built_in(part.collation) for part in plan.key) or (plan.key and has_null_keys(source, plan)):
         plan = replace(plan, key=())
     reader = RowReader(plan)
     reader.codecs = [_Raw()] * len(plan.columns)
@@ -52,10 +54,9 @@ def _refuses_nothing(error: BadValueError) -> None:
 
 def has_null_keys(source: Source, plan: TablePlan) -> bool:
     """Tell whether a row has a NULL in its key."""
-    table = sqlite_name(plan.name)
+    rows = rows_of(plan.table)
     return any(
-        source.rows("rows_with_null_key", 1, found="1", table=table, any_null=_is_null(name))
-        for name in _nullable(plan)
+        source.rows("rows_with_null_key", 1, found="1", rows=rows, any_null=_is_null(name)) for name in _nullable(plan)
     )
 
 
@@ -65,8 +66,8 @@ def rowids_of_null_keys(source: Source, plan: TablePlan, most: int) -> list[int]
     if plan.table.hidden_rowid is None or not names:
         return []
     condition = " OR ".join(map(_is_null, names))
-    rowid, table = f"t.{plan.table.hidden_rowid}", sqlite_name(plan.name)
-    return [row[0] for row in source.rows("rows_with_null_key", most, found=rowid, table=table, any_null=condition)]
+    rowid, rows = f"t.{plan.table.hidden_rowid}", rows_of(plan.table)
+    return [row[0] for row in source.rows("rows_with_null_key", most, found=rowid, rows=rows, any_null=condition)]
 
 
 def _nullable(plan: TablePlan) -> list[str]:

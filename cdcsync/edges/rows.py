@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from cdcsync.core.codecs import Codec, Sent, codec_for
+from cdcsync.core.collations import rows_by_key, rows_of
 from cdcsync.core.keys import Key, Part, key_of, show, show_value
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.careful import parts, text_as_bytes, with_classes
@@ -65,13 +66,14 @@ class RowList:
 class RowReader:
     """Reads rows of one planned table from a connection inside the caller's read transaction."""
 
-    def __init__(self, plan: TablePlan) -> None:
-        """Prepare the statements' parts."""
+    def __init__(self, plan: TablePlan, rows: str | None = None) -> None:
+        """Prepare the statements' parts. `rows`: only these, a relation of `edges.selection`."""
         self.plan = plan
         key_names = {column.name for column in plan.key}
         self.codecs: list[Codec] = [codec_for(c, key=c.source in key_names) for c in plan.columns]
-        self.keys = KeyReader(plan)
-        self._table = sqlite_name(plan.name)
+        self.keys = KeyReader(plan, rows)
+        self._all = rows or rows_of(plan.table)
+        self._keyed = rows or rows_by_key(plan.table, [column.name for column in plan.key])
         plain = [f"t.{sqlite_name(column.source)}" for column in plan.columns]
         self._fast = ", ".join(plain)
         self._careful = with_classes(plain)
@@ -85,7 +87,7 @@ class RowReader:
         statement = sqlite_statement("source.sql", "present")
         self._read(
             connection,
-            lambda columns: statement.substitute(columns=columns, logged=logged, table=self._table, same_key=same),
+            lambda columns: statement.substitute(columns=columns, logged=logged, rows=self._keyed, same_key=same),
             parameters,
             sink,
             bad,
@@ -104,7 +106,7 @@ class RowReader:
         return self._read(
             connection,
             lambda columns: statement.substitute(
-                columns=columns, table=self._table, after=condition, order=order, limit=limit
+                columns=columns, rows=self._keyed, after=condition, order=order, limit=limit
             ),
             parameters,
             sink,
@@ -122,7 +124,7 @@ class RowReader:
         self._read(
             connection,
             lambda columns: statement.substitute(
-                columns=columns, logged=known, table=self._table, same_key=is_same_key(self.plan.key)
+                columns=columns, logged=known, rows=self._keyed, same_key=is_same_key(self.plan.key)
             ),
             [value for _, value in key],
             found,
@@ -134,7 +136,7 @@ class RowReader:
         """Return storage class and value of every column of one row, unconverted; empty where there is none."""
         condition, parameters = is_exactly(self.plan.key, key)
         statement = sqlite_statement("source.sql", "row").substitute(
-            columns=self._careful, table=self._table, condition=condition
+            columns=self._careful, rows=self._all, condition=condition
         )
         with text_as_bytes(connection):
             row = connection.execute(statement, parameters).fetchone()
@@ -144,7 +146,7 @@ class RowReader:
     def whole(self, connection: sqlite3.Connection, sink: Sink, bad: BadRow) -> None:
         """Read all rows, in one statement."""
         statement = sqlite_statement("source.sql", "whole")
-        self._read(connection, lambda columns: statement.substitute(columns=columns, table=self._table), (), sink, bad)
+        self._read(connection, lambda columns: statement.substitute(columns=columns, rows=self._all), (), sink, bad)
 
     def _key_compares_as_row(self, connection: sqlite3.Connection) -> bool:
         """Tell whether the columns' own collations are the key index's.
@@ -154,7 +156,7 @@ class RowReader:
         """
         if self._as_row is None:
             plain = ", ".join(f"t.{sqlite_name(column.name)}" for column in self.plan.key)
-            probe = sqlite_statement("source.sql", "page_plan").substitute(table=self._table, order=plain)
+            probe = sqlite_statement("source.sql", "page_plan").substitute(rows=self._keyed, order=plain)
             self._as_row = not any("TEMP B-TREE" in row[3] for row in connection.execute(probe))
         return self._as_row
 
@@ -227,14 +229,19 @@ class RowReader:
 
     def _converted(self, row: Key, bad: BadRow) -> Row | None:
         sent: list[Sent] = []
+        refused: list[BadValueError] = []
         for part, codec, column in zip(row, self.codecs, self.plan.columns, strict=True):
             try:
                 sent.append(codec.one(*part))
             except (ValueError, ArithmeticError) as error:
                 key, value = self._key(row), show_value(part[1])
-                bad(BadValueError(self.plan.name, show(key) or "(none)", column.source, str(error), value, key))
-                return None
-        return tuple(sent)
+                shown = show(key) or "(none)"
+                refused.append(BadValueError(self.plan.name, shown, column.source, str(error), value, key))
+        if not refused:
+            return tuple(sent)
+        refused[0].others = tuple(refused[1:])
+        bad(refused[0])
+        return None
 
     def _key(self, row: Key) -> Key:
         return tuple(row[place] for place in self.keys.places)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+from cdcsync.core.collations import rows_of
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import capture
 from cdcsync.edges.source import Source, connect
@@ -96,10 +97,10 @@ def place_for(source: Path, state_dir: Path) -> tuple[Path, bool]:
 
 def size_of(source: Source, table: Table) -> tuple[int, int]:
     """Return what orders tables by size without reading them: rows up to a limit, then the greatest rowid."""
-    name, rowid = sqlite_name(table.name), table.hidden_rowid or (table.rowid_key and sqlite_name(table.rowid_key))
+    rows, rowid = rows_of(table), table.hidden_rowid or (table.rowid_key and sqlite_name(table.rowid_key))
     with source.reading():
-        rows = source.value(_statement("rows_up_to", table=name), MOST_ROWS + 1)
-        return rows, source.value(_statement("greatest_rowid", table=name, rowid=rowid)) if rowid else 0
+        count = source.value(_statement("rows_up_to", table=rows), MOST_ROWS + 1)
+        return count, source.value(_statement("greatest_rowid", table=rows, rowid=rowid)) if rowid else 0
 
 
 @contextmanager

@@ -61,7 +61,8 @@ class Source:
         self._max_wal_bytes = max_wal_mb * MIB
         refuse_unusable(self.path)
         self.identity = file_identity(self.path)
-        self.connection = connect(self.path, mode="ro")
+        # Chores run in whichever thread is free, and the daemon closes what they opened.
+        self.connection = connect(self.path, mode="ro", shared=True)
         # Belt and braces: with query_only even a mistake of ours cannot write.
         self.connection.execute("PRAGMA query_only = 1")
 
@@ -289,7 +290,7 @@ def _unreadable(error: sqlite3.DatabaseError, path: Path) -> Exception:
         return SourceBusyError(f"source {path} stays locked by another process: {text}; retries by itself")
     if "interrupted" in text:
         return StopRequestedError()
-    if text.startswith(("no such table", "no such column")) and "_cdcsync_" not in text:
+    if text.startswith(("no such table", "no such column", "no such index")) and "_cdcsync_" not in text:
         return DriftError(f"the schema of {path} changed under a read: {text}")
     if "_cdcsync_" in text:
         return NotInstalledError(f"{path} is not installed any more ({text}): run cdcsync install")

@@ -147,6 +147,10 @@ class Target:
         told = {"PGHOST": info.host, "PGPORT": str(info.port), "PGUSER": info.user, "PGDATABASE": info.dbname}
         return {name: value for name, value in told.items() if value}
 
+    def go_on(self) -> None:
+        """Forget that a stop was asked for."""
+        self._stopping.clear()
+
     @property
     def backend_pid(self) -> int:
         """The process id of the server's side of the session."""

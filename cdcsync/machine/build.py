@@ -118,11 +118,14 @@ def _explaining(what: str) -> Iterator[None]:
 
 
 def _build(target: Target, target_schema: str, statement: TargetStatement, built: Built) -> None:
-    if statement.phase not in {"table", *AT_ONCE}:
+    if statement.phase not in {"table", "source_check", *AT_ONCE}:
         built.beside.append(Beside(statement))
         return
-    refused = control.run_ddl(target, statement.sql)
-    if refused is None:
+    tried = control.try_ddl if statement.phase == "source_check" else control.run_ddl
+    refused = tried(target, statement.sql)
+    if refused is None and statement.phase == "source_check":
+        built.beside.append(Beside(statement))
+    elif refused is None:
         built.beside += [Beside(statement, done=True)] if statement.phase in AT_ONCE else []
     elif statement.phase == "table":
         message = f"PostgreSQL refused to create {target_schema}.{statement.name}: {refused}"

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from cdcsync.core.collations import is_built_in
+from cdcsync.core.listing import listed
+from cdcsync.core.toml_text import table_rule
 from cdcsync.edges.collisions import uncapturable
 from cdcsync.words.nouns import Finding, SourceSchema, Table, TablePlan
 
-BUILT_IN_COLLATIONS = {"BINARY", "NOCASE", "RTRIM"}
 OUR_NAMES = {"_cdcsync_log", "_cdcsync_meta", "_cdcsync_tables", "_cdcsync_last"}
 
 
 def capture_findings(plan: TablePlan) -> list[Finding]:
     """Refuse what the triggers could miss, or the daemon could not read."""
     findings = []
-    skip = f"[tables.{plan.name}] skip = true"
+    skip = table_rule(plan.name, skip=True)
     for what, reason in uncapturable(plan.table, plan.key):
         message = f"{what} of {plan.name} cannot be captured: {reason}"
         findings.append(Finding("blocking", "uncapturable", message, f"drop it, or {skip}", plan.name))
-    for part in plan.key:
-        if part.collation.upper() not in BUILT_IN_COLLATIONS:
-            message = f"the key of {plan.name} uses the collation {part.collation}, which only the application knows"
-            findings.append(Finding("blocking", "collation", message, skip, plan.name, part.name))
+    part = next((part for part in plan.key if not is_built_in(part.collation)), None)
+    if part is not None:
+        message = f"the key of {plan.name} uses the collation {part.collation}, which only the application knows"
+        findings.append(Finding("blocking", "collation", message, skip, plan.name, part.name))
     return findings
 
 
@@ -58,15 +62,18 @@ def unique_sets(table: Table) -> list[set[str]]:
     return [*declared, *({(column.name or "").lower() for column in index.columns} for index in indexes)]
 
 
-def migration_findings(plan: TablePlan) -> list[Finding]:
+def migration_findings(plans: Sequence[TablePlan]) -> list[Finding]:
     """Say which columns a migration cannot drop in one transaction with their index, while our triggers name them."""
-    own = [index for index in plan.table.indexes if index.unique and index.origin == "c"]
-    columns = sorted({column.name for index in own for column in index.columns if column.name is not None})
-    if not columns:
+    named = []
+    for plan in plans:
+        own = [index for index in plan.table.indexes if index.unique and index.origin == "c"]
+        columns = sorted({column.name for index in own for column in index.columns if column.name is not None})
+        named += [f"{plan.name} ({', '.join(columns)})"] if columns else []
+    if not named:
         return []
     message = (
-        f"while installed, a migration that drops a unique index of {plan.name} and then a column of it ("
-        f"{', '.join(columns)}) in the same transaction fails, and is rolled back"
+        "while installed, a migration that drops a unique index and then a column of it in the same transaction "
+        f"fails, and is rolled back: {listed(named)}"
     )
     fix = "drop the index first and the column some seconds later, with the daemon running"
-    return [Finding("info", "drop_column", message, fix, plan.name)]
+    return [Finding("info", "drop_column", message, fix)]

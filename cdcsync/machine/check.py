@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from cdcsync.core.codecs import has_rule
-from cdcsync.core.mapping_file import table_rule
+from cdcsync.core.mapping_file import column_rule
 from cdcsync.core.target_names import NAME_BYTES, SYSTEM_COLUMNS
+from cdcsync.core.toml_text import columns_section, table_rule
 from cdcsync.edges import control
 from cdcsync.edges.catalog import find_table
 from cdcsync.edges.source import Source
@@ -17,6 +18,7 @@ from cdcsync.edges.target import Target
 from cdcsync.machine.capturable import capture_findings, migration_findings, mismatch_findings, taken_names
 from cdcsync.machine.context import Context, Installation
 from cdcsync.machine.existing import existing_findings, fitted_plans, moved_plans, rows_in_the_way
+from cdcsync.machine.findings_carried import carried_findings, not_migrated_findings
 from cdcsync.machine.findings_relations import Orphans, relation_findings
 from cdcsync.machine.findings_room import room_findings
 from cdcsync.machine.findings_sizes import KeySizes, RowSizes
@@ -27,7 +29,7 @@ from cdcsync.machine.fit import misfits
 from cdcsync.machine.scan import Tick, Values, scan
 from cdcsync.machine.type_names import type_findings
 from cdcsync.words.nouns import Finding, SourceSchema, TablePlan
-from cdcsync.words.settings import Settings
+from cdcsync.words.settings import ColumnMapping, Settings
 
 SERVERS = range(14, 19)
 """Major versions of PostgreSQL cdcsync is made for."""
@@ -44,6 +46,8 @@ def check(context: Context, tick: Tick) -> list[Finding]:
         findings += _waits(context.settings)
         blocked = {finding.table for finding in findings if finding.severity == "blocking"}
         fitted = fitted_plans(target, context.schema, plans)
+        in_place = {plan.name for plan in plans if find_table(target, context.schema, plan.target) is not None}
+        findings += carried_findings(schema, fitted, context.schema, in_place)
         for plan in fitted:
             findings += relation_findings(plan, fitted, context.settings)
             findings += odd_type_findings(plan, context.settings)
@@ -106,10 +110,9 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
         message += "it creates may be closed to the application"
         findings.append(Finding("warning", "other_user", message, "run every cdcsync command as the file's owner"))
     findings += taken_names(schema)
-    for name, reason in schema.not_migrated:
-        findings.append(Finding("info", "not_migrated", f"{name} is not migrated: {reason}", table=name))
+    findings += [*not_migrated_findings(schema), *migration_findings(plans)]
     for plan in plans:
-        findings += [*capture_findings(plan), *migration_findings(plan), *mismatch_findings(schema, plan)]
+        findings += [*capture_findings(plan), *mismatch_findings(schema, plan)]
         if not plan.key:
             message = (
                 f"table {plan.name} has no key: it is copied whole, in one transaction, by the snapshot, "
@@ -163,22 +166,29 @@ def _server_findings(target: Target, schema: str) -> list[Finding]:
 
 def _name_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]:
     findings = []
-    rule = table_rule(plan.name, target="another name")
+    rule, columns = table_rule(plan.name, target="another name"), columns_section(plan.name)
     if [other.target for other in plans].count(plan.target) > 1:
         message = f"two tables would become {plan.target}"
         findings.append(Finding("blocking", "same_target", message, rule, plan.name))
     if len(plan.columns) > MOST_COLUMNS:
         message = f"table {plan.name} has {len(plan.columns)} columns, PostgreSQL allows {MOST_COLUMNS}"
-        findings.append(Finding("blocking", "too_wide", message, "skip = true for some", plan.name))
+        findings.append(Finding("blocking", "too_wide", message, f"skip = true for some under {columns}", plan.name))
     for name in (plan.target, *(column.target for column in plan.columns)):
         if name.lower().startswith("_cdcsync_"):
             message = f"the name {name} begins like cdcsync's own"
-            fix = rule if name == plan.target else f"target = ... under [tables.{plan.name}.columns]"
+            fix = rule if name == plan.target else f"target = ... under {columns}"
             findings.append(Finding("blocking", "our_name", message, fix, plan.name))
         if name in SYSTEM_COLUMNS and name != plan.target:
             message = f"every table of PostgreSQL has a system column {name}"
             findings.append(
-                Finding("blocking", "system_column", message, "target = ... under columns", plan.name, name)
+                Finding(
+                    "blocking",
+                    "system_column",
+                    message,
+                    f"target = ... under {columns}",
+                    plan.name,
+                    name,
+                )
             )
         if len(name.encode()) > NAME_BYTES:
             message = f"the name {name[:40]}... has more than {NAME_BYTES} bytes, PostgreSQL would cut it"
@@ -186,9 +196,18 @@ def _name_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]
     for column in plan.columns:
         if not has_rule(column.type_sql):
             message = f"there is no rule for {plan.name}.{column.source} as {column.type_sql}"
-            findings.append(Finding("blocking", "no_rule", message, 'type = "text"', plan.name, column.source))
+            findings.append(
+                Finding(
+                    "blocking",
+                    "no_rule",
+                    message,
+                    column_rule(plan.name, column.source, "text", ColumnMapping()),
+                    plan.name,
+                    column.source,
+                )
+            )
     twice = [name for name, count in Counter(column.target for column in plan.columns).items() if count > 1]
     for name in twice:
         message = f"two columns of {plan.name} would become {name}"
-        findings.append(Finding("blocking", "same_column", message, "target = ... under columns", plan.name, name))
+        findings.append(Finding("blocking", "same_column", message, f"target = ... under {columns}", plan.name, name))
     return findings

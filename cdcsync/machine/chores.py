@@ -28,7 +28,6 @@ from cdcsync.words.errors import CdcsyncError
 HEARTBEAT_SECONDS = 1.0
 RECHECK_SECONDS = 30.0
 SIZES_SECONDS = 60.0
-SWEEP_SECONDS = 1.0
 
 PRUNE_ENTRIES = 1000
 """Entries deleted in one transaction: a millisecond or two."""
@@ -51,7 +50,7 @@ class Chores:
         self._recheck_due = threading.Event()
         self._closing = threading.Event()
         self._target: Target | None = None
-        self._sweeper = Sweeper(context, self._closing)
+        self._sweeper = Sweeper(context)
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -63,10 +62,10 @@ class Chores:
             (self._heartbeat, HEARTBEAT_SECONDS),
             (self._recheck, RECHECK_SECONDS),
             (self._sizes, SIZES_SECONDS),
-            *([(self._sweeper.turn, SWEEP_SECONDS)] if self._session.settings.verify_rows_per_second else []),
         ):
             self._scheduler.add_job(chore, "interval", seconds=seconds)
         self._scheduler.start()
+        self._sweeper.start()
 
     def close(self) -> None:
         """End all chores and their connection."""
@@ -74,10 +73,9 @@ class Chores:
         # A heartbeat may hang on a server that does not answer.
         if self._target is not None:
             self._target.cut()
-        self._sweeper.cut()
+        self._sweeper.stop()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=True)
-        self._sweeper.close()
         if self._target is not None:
             self._target.close()
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from loguru import logger
 
 from cdcsync.edges.control import attach
+from cdcsync.edges.target import Target
 from cdcsync.machine.session import Session
 from cdcsync.words.nouns import PendingDdl
+
+Run = Callable[[Target, str], str | None]
+"""Runs a statement, and returns why PostgreSQL refused it."""
 
 
 def complete_target(session: Session, *phases: str) -> list[str]:
@@ -19,12 +25,12 @@ def complete_target(session: Session, *phases: str) -> list[str]:
     return [refusal for refusal in refusals if refusal is not None]
 
 
-def run_pending(session: Session, pending: PendingDdl) -> str | None:
+def run_pending(session: Session, pending: PendingDdl, run: Run = attach) -> str | None:
     """Run one statement inside the caller's transaction; return a line if PostgreSQL refused it.
 
     A refusal is recorded and never an error: the rows are right, only the index or constraint is missing.
     """
-    error = attach(session.target, pending.statement)
+    error = run(session.target, pending.statement)
     session.store.ddl_done(pending.place, error)
     if error is None:
         return None

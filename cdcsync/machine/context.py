@@ -12,6 +12,7 @@ from typing import Self
 from loguru import logger
 
 from cdcsync.core.bookkeeping import is_bookkeeping
+from cdcsync.core.collations import is_readable, rows_of
 from cdcsync.core.evolution import evolution, with_known_names, with_known_types
 from cdcsync.core.plan import StorageClasses, table_plans, untyped_columns
 from cdcsync.core.quoting import sqlite_name
@@ -115,13 +116,18 @@ def is_history_of(source: Source, installation: Installation, position: Position
     return installation.epoch == position.epoch and anchor_at(source, position.seq) == position.anchor
 
 
-def storage_classes(source: Source, columns: Iterable[tuple[str, str]]) -> StorageClasses:
-    """Return the storage classes found in columns, given as (table, column), whose declared type says nothing."""
+def storage_classes(source: Source, schema: SourceSchema, columns: Iterable[tuple[str, str]]) -> StorageClasses:
+    """Return the storage classes found in columns, given as (table, column), whose declared type says nothing.
+
+    Nothing is found in a table that only the application can read.
+    """
+    asked = [(schema.table(table), column) for table, column in columns]
     return {
-        (table, column): frozenset(
-            row[0] for row in source.rows("storage_classes", column=sqlite_name(column), table=sqlite_name(table))
+        (table.name, column): frozenset(
+            row[0] for row in source.rows("storage_classes", column=sqlite_name(column), table=rows_of(table))
         )
-        for table, column in columns
+        for table, column in asked
+        if is_readable(table)
     }
 
 
@@ -129,7 +135,7 @@ def proposed_plans(source: Source, settings: Settings) -> tuple[SourceSchema, tu
     """Return the source schema and the plans that settings and data give, numbered in their order."""
     with source.reading() as connection:
         schema = read_schema(connection)
-        plans = table_plans(schema, settings, storage_classes(source, untyped_columns(schema, settings)))
+        plans = table_plans(schema, settings, storage_classes(source, schema, untyped_columns(schema, settings)))
     return schema, tuple(replace(plan, number=number) for number, plan in enumerate(plans, 1))
 
 

@@ -12,6 +12,7 @@ from loguru import logger
 
 from cdcsync.core.backoff import Backoff
 from cdcsync.edges import notify
+from cdcsync.edges.fence import fence_message, was_lifted_alone
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import one_line, passes_by_itself
 from cdcsync.edges.wakeup import Wakeup
@@ -24,6 +25,7 @@ from cdcsync.machine.stream import BringUpReport, bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.words.errors import (
     CdcsyncError,
+    FencedError,
     LostCheckpointError,
     NotInstalledError,
     PermanentStopError,
@@ -36,6 +38,9 @@ from cdcsync.words.errors import (
 
 REPLACING_SECONDS = 60.0
 """How long a file may be missing or half written while somebody puts another in its place."""
+
+FENCE_SECONDS = 0.5
+"""Between two looks at a fence that somebody left behind."""
 
 
 class SourceReplacedError(Exception):
@@ -111,6 +116,7 @@ class Daemon:
     def _run_once(self) -> BringUpReport:
         with self._working() as session:
             if session.checkpoint.state == "cut_over":
+                _refuse_lifted_alone(session)
                 logger.info("cut over: nothing left to do")
                 return BringUpReport()
             sync = Sync(session)
@@ -199,6 +205,9 @@ class Daemon:
                     self._follow(session, sync)
             except LostCheckpointError:
                 self._stand_by(session)
+            except FencedError as error:
+                self._wait_behind(session, error)
+        _refuse_lifted_alone(session)
         logger.info("cut over: nothing left to do")
 
     def _follow(self, session: Session, sync: Sync) -> None:
@@ -229,6 +238,15 @@ class Daemon:
             self._chores.took_checkpoint()
         logger.info("took the checkpoint back in state {}", session.checkpoint.state)
 
+    def _wait_behind(self, session: Session, error: FencedError) -> None:
+        """Leave a fence to whoever goes on with the cutover, or goes back."""
+        logger.warning("{}", error)
+        session.release()
+        while fence_message(session.source) is not None and session.store.read().state != "cut_over":
+            self._stopping.wait(FENCE_SECONDS)
+            self._stay_alive()
+        self._take(session)
+
     def _watch(self) -> None:
         """What every wait, page and cycle calls: end when told to, let go when another verb took the checkpoint."""
         self._stay_alive()
@@ -249,6 +267,16 @@ class Daemon:
             session.store.note("error", str(error))
         except psycopg.Error as unrecorded:
             logger.warning("could not record the stop: {}", one_line(unrecorded))
+
+
+def _refuse_lifted_alone(session: Session) -> None:
+    """A source that was taken back behind PostgreSQL's back is written to, and nobody follows it."""
+    if was_lifted_alone(session.source):
+        message = (
+            "the application went back to SQLite while PostgreSQL could not be asked: run cdcsync rollback "
+            "--discard-target-writes, which PostgreSQL has to hear of, and then this again"
+        )
+        raise RefusedError(message)
 
 
 def _why_not_installed(source: Source) -> str | None:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from cdcsync.edges.holders import holders
+from cdcsync.machine import handover as handing_over
 from cdcsync.machine.context import Context, uncaptured_tables
-from cdcsync.machine.handover import HandoverReport, hand_over
+from cdcsync.machine.handover import HandoverReport
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
-from cdcsync.words.errors import DriftError, RefusedError
+from cdcsync.machine.validation import validate_constraints
+from cdcsync.words.errors import DriftError, PermanentStopError, RefusedError, SourceChangedError
 
 LOOK_SECONDS = 0.05
 
 
 @dataclass(slots=True)
 class DrainReport:
-    """What drain found. `new_changes`: entries that came while the source should have been quiet."""
+    """What drain found. `new_changes`: entries that came while the source should have been quiet.
+
+    `holders`: processes that then had the source open, as far as the system tells.
+    """
 
     drained: bool = False
     quiet: bool = False
@@ -25,6 +34,7 @@ class DrainReport:
     applied_seq: int = 0
     new_changes: int = 0
     tables: list[str] = field(default_factory=list)
+    holders: list[str] = field(default_factory=list)
     seconds: float = 0.0
     reason: str = ""
     handover: HandoverReport | None = None
@@ -54,8 +64,7 @@ def drain(
 
     with Session(context) as session:
         if session.checkpoint.state == "cut_over":
-            seq = session.checkpoint.position.seq
-            return DrainReport(drained=True, quiet=True, handed_over=True, applied_seq=seq, reason="already cut over")
+            return _handed_over_before(session)
         session.take("drain")
         session.target.execute("session.sql", "strict_commits")
         try:
@@ -67,12 +76,13 @@ def drain(
             if handover:
                 _refuse_open_drift(session)
                 refuse_quarantine(session, accept_quarantine)
-                left = _left_behind(session)
-                report.handover = hand_over(session, lambda: _decide(session))
-                report.handover.remarks += left
+                report.handover = HandoverReport(remarks=left_behind(session) + handing_over.complete(session).remarks)
+                report.handover.remarks += handing_over.hand_over(session, lambda: _decide(session)).remarks
                 report.handed_over = True
+                report.handover.remarks += validate_constraints(session)
         except _OutOfTimeError:
             report.reason = f"not drained within {timeout:.0f} s: changes come faster, or a table is being copied"
+            report.holders = who_has_it_open(session)
         except DriftError as error:
             report.quiet = False
             report.reason = str(error)
@@ -85,6 +95,23 @@ def drain(
                 session.release()
     report.seconds = time.monotonic() - began
     return report
+
+
+def _handed_over_before(session: Session) -> DrainReport:
+    """Finish what a handover that was cut short has left: foreign keys that guard new rows only."""
+    remarks: list[str] = []
+    # The tables are the application's by now, which may have changed them.
+    with suppress(SourceChangedError, PermanentStopError):
+        session.prepare_handed_over()
+        remarks = validate_constraints(session)
+    return DrainReport(
+        drained=True,
+        quiet=True,
+        handed_over=True,
+        applied_seq=session.checkpoint.position.seq,
+        reason="already cut over",
+        handover=HandoverReport(remarks=remarks),
+    )
 
 
 def _decide(session: Session) -> None:
@@ -116,11 +143,19 @@ def refuse_quarantine(session: Session, accepted: int) -> None:
         raise RefusedError(message)
 
 
-def _left_behind(session: Session) -> list[str]:
+def left_behind(session: Session) -> list[str]:
     """Say which tables created since install do not move; nobody asked for them, and nobody should be surprised."""
     with session.source.reading():
         names = uncaptured_tables(session.source, session.settings, session.installation.numbers)
     return [f"table {name} was created since install and is not captured: its rows stay in SQLite" for name in names]
+
+
+def who_has_it_open(session: Session) -> list[str]:
+    """Name the processes besides this one and the daemon that have the source open, as far as the system tells."""
+    ours = {os.getpid()}
+    if (daemon := session.store.read_daemon()) is not None and daemon[1] == socket.gethostname():
+        ours.add(daemon[0])
+    return [str(holder) for holder in holders(session.source.path, ours)]
 
 
 def _stay_quiet(session: Session, seconds: float) -> None:
@@ -142,6 +177,7 @@ def _describe_changes(session: Session, report: DrainReport) -> None:
         position, head = session.checkpoint.position.seq, int(session.source.ask("head"))
         changed = dict(session.source.rows("tables_changed", position, head))
     report.new_changes = head - position
+    report.holders = who_has_it_open(session)
     report.tables = sorted(session.plans[number].name for number in changed if number in session.plans)
     report.reason = (
         f"the source is not quiet: {report.new_changes} changes came after the drain, "

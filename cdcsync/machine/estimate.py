@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.edges.ledger import Ledger
+from cdcsync.machine.cutover_report import Step
 
 FEW_ENTRIES = 100
 FEW_ENTRIES_SECONDS = 0.05
 """A cycle of a few entries takes this long at most, however they were measured."""
 
-LEAST_SECONDS = 0.02
-"""Taking the lock, making the fence permanent, two commits."""
+LEAST_SECONDS = 0.04
+"""Taking the lock, making the fence permanent, a few commits."""
 
 TABLE_SECONDS = 0.004
 """Fence triggers, sequences and foreign keys of one table, where no rehearsal has measured them."""
+
+FIXED_STEPS = {"lock", "complete", "decide", "handover"}
+"""The steps of a pause that take as long however much changed before it."""
 
 
 def drain_seconds(changes: int, rate: float | None) -> float | None:
@@ -21,6 +27,11 @@ def drain_seconds(changes: int, rate: float | None) -> float | None:
     if changes <= FEW_ENTRIES:
         return 0.0 if changes == 0 else FEW_ENTRIES_SECONDS
     return None if rate is None else round(FEW_ENTRIES_SECONDS + changes / rate, 3)
+
+
+def fixed_seconds(steps: Iterable[Step]) -> float:
+    """Return what the steps took that do not depend on the changes; a rehearsal leaves some out."""
+    return sum(step.seconds for step in steps if step.name in FIXED_STEPS)
 
 
 def pause_seconds(store: CheckpointStore, ledger: Ledger, head: int, position: int) -> float | None:
@@ -35,8 +46,8 @@ def pause_seconds(store: CheckpointStore, ledger: Ledger, head: int, position: i
     verify = _verify_seconds(head - min((one.seq for one in proven), default=head), store.verify_rate or store.rate)
     if verify is None:
         return None
-    fixed = LEAST_SECONDS + TABLE_SECONDS * tables if store.handover_seconds is None else store.handover_seconds
-    return round(drain + verify + fixed, 3)
+    fixed = TABLE_SECONDS * tables if store.handover_seconds is None else store.handover_seconds
+    return round(drain + verify + LEAST_SECONDS + fixed, 3)
 
 
 def _verify_seconds(changed: int, rate: float | None) -> float | None:

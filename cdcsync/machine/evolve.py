@@ -9,6 +9,7 @@ from loguru import logger
 
 from cdcsync.core.ddl import alter
 from cdcsync.core.evolution import Evolution
+from cdcsync.core.toml_text import columns_section
 from cdcsync.edges import control
 from cdcsync.edges.catalog import TargetTable, find_table, has_rows, unique_keys
 from cdcsync.edges.control import RegisteredTable
@@ -137,7 +138,7 @@ def _add_columns(target: Target, schema: str, one: Following) -> None:
         if refused is not None:
             message = (
                 f"table {one.plan.name} has a new column {column.source}, and PostgreSQL refused {statement}: "
-                f"{refused}; skip = true under [tables.{one.plan.name}.columns] leaves it out; does not retry by itself"
+                f"{refused}; skip = true under {columns_section(one.plan.name)} leaves it out; does not retry by itself"
             )
             raise PermanentStopError(message)
         logger.info("followed a new column: {}", statement)

@@ -9,6 +9,7 @@ from typing import TypeGuard
 from loguru import logger
 
 from cdcsync.core.mapping_file import Proposals
+from cdcsync.core.toml_text import columns_section, table_rule
 from cdcsync.core.types import default_type, parse
 from cdcsync.edges.catalog import TargetTable, emptying, find_table, has_rows, loose_sequences, same_but_for_case
 from cdcsync.edges.source import Source
@@ -130,7 +131,7 @@ def rows_in_the_way(target: Target, schema: str, plans: Sequence[TablePlan]) -> 
     findings = []
     for plan in full:
         message = f"table {schema}.{plan.target} is in the way: it holds rows"
-        fix = f"{mend}, or skip = true under [tables.{plan.name}]"
+        fix = f"{mend}, or skip = true under {table_rule(plan.name)}"
         findings.append(Finding("blocking", "target_not_empty", message, fix, plan.name))
         mend = f"the TRUNCATE named for {full[0].target}"
     return findings
@@ -152,7 +153,7 @@ def _left_out(settings: Settings, schema: SourceSchema, plans: Sequence[TablePla
             "info",
             "bookkeeping",
             f"{table.name} is left out: it notes migrations, and PostgreSQL has filled its own",
-            f"[tables.{table.name}] skip = false copies it nevertheless",
+            f"{table_rule(table.name, skip=False)} copies it nevertheless",
             table.name,
         )
         for table in schema.tables
@@ -163,11 +164,11 @@ def _left_out(settings: Settings, schema: SourceSchema, plans: Sequence[TablePla
 def _created(target: Target, schema: str, plan: TablePlan, *, beside: bool) -> list[Finding]:
     if similar := same_but_for_case(target, schema, plan.target):
         message = f"{schema}.{plan.target} will be created beside {' and '.join(similar)}, which differ in case alone"
-        fix = f'[tables.{plan.name}] target = "{similar[0]}"'
+        fix = table_rule(plan.name, target=similar[0])
         return [Finding("warning", "other_case", message, fix, plan.name)]
     if beside:
         message = f"{schema}.{plan.target} is not there, unlike other tables, and will be created"
-        return [Finding("info", "created", message, f"[tables.{plan.name}] skip = true leaves it out", plan.name)]
+        return [Finding("info", "created", message, f"{table_rule(plan.name, skip=True)} leaves it out", plan.name)]
     return []
 
 
@@ -189,6 +190,6 @@ def _remarks(plan: TablePlan, found: TargetTable, mapping: TableMapping) -> list
             findings.append(Finding("info", "generated", message, "", plan.name, column.source))
         elif named is not None and str(parse(named)) not in {there.type_sql, declared}:
             message = f"{plan.name}.{column.source} arrives as {there.type_sql}, as the target has it, not as {named}"
-            fix = f"change the type in the target, or name {there.type_sql} under [tables.{plan.name}.columns]"
+            fix = f"change the type in the target, or name {there.type_sql} under {columns_section(plan.name)}"
             findings.append(Finding("warning", "type_of_target", message, fix, plan.name, column.source))
     return findings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from cdcsync.core.collations import is_found_by
 from cdcsync.core.facts import part_of
 from cdcsync.core.keys import Key
 from cdcsync.core.mapping_file import column_rule, short
@@ -14,9 +15,8 @@ from cdcsync.core.types import parse
 from cdcsync.edges.orphans import missing_parents
 from cdcsync.edges.source import Source
 from cdcsync.edges.statements import sqlite_statement
-from cdcsync.machine.capturable import unique_sets
 from cdcsync.machine.scan import Page
-from cdcsync.words.nouns import Finding, ForeignKey, SourceSchema, TablePlan
+from cdcsync.words.nouns import Finding, ForeignKey, SourceSchema, Table, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings
 
 KNOWN_PARENTS = 50_000
@@ -35,10 +35,10 @@ class Orphans:
         tables = {table.name: table for table in schema.tables}
         places = {column.source: place for place, column in enumerate(plan.columns)}
         self._keys = [
-            _OrphansOfKey(source, plan, key, [places[column] for column in key.columns])
+            _OrphansOfKey(source, plan, key, tables[key.parent], [places[column] for column in key.columns])
             for key in plan.table.foreign_keys
             if key.parent in tables
-            and {name.lower() for name in key.parent_columns} in unique_sets(tables[key.parent])
+            and is_found_by(tables[key.parent], key.parent_columns)
             and set(key.columns) <= set(places)
         ]
 
@@ -54,8 +54,8 @@ class Orphans:
 
 
 class _OrphansOfKey:
-    def __init__(self, source: Source, plan: TablePlan, key: ForeignKey, places: Sequence[int]) -> None:
-        self._source, self._plan, self._key, self._places = source, plan, key, places
+    def __init__(self, source: Source, plan: TablePlan, key: ForeignKey, parent: Table, places: Sequence[int]) -> None:
+        self._source, self._plan, self._key, self._parent, self._places = source, plan, key, parent, places
         self._known: set[Key] = set()
         self._found = Refused()
 
@@ -63,7 +63,7 @@ class _OrphansOfKey:
         children = list(zip(*(map(part_of, page.columns[place]) for place in self._places), strict=True))
         null = ("null", None)
         asked = [child for child in set(children) - self._known if null not in child]
-        missing = set(missing_parents(self._source, self._key, asked))
+        missing = set(missing_parents(self._source, self._key, self._parent, asked))
         for number, child in enumerate(children) if missing else ():
             if child in missing:
                 self._found.note(page.key(number), child[0])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cdcsync.core.mapping_file import table_rule
 from cdcsync.core.refusals import Refused
+from cdcsync.core.toml_text import columns_section, table_rule
 from cdcsync.core.widths import INDEX_BYTES, ROW_BYTES, fixed_bytes, key_bytes, may_exceed_row, row_bytes
 from cdcsync.machine.scan import Page
 from cdcsync.words.nouns import Finding, TablePlan
@@ -36,7 +36,7 @@ class RowSizes:
                 f"{self._large.count:,} rows of {self._plan.name} are too large for PostgreSQL: their "
                 f"{len(self._plan.columns)} columns need about {self._large.example} bytes where {ROW_BYTES:,} fit"
             )
-            fix = f"skip = true for some columns under [tables.{self._plan.name}.columns], or keep them as one jsonb"
+            fix = f"skip = true for some columns under {columns_section(self._plan.name)}, or keep them as one jsonb"
             yield Finding(
                 "warning",
                 "row_too_large",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from cdcsync.core.mapping_file import short
+from cdcsync.core.toml_text import columns_section
 from cdcsync.core.types import default_type
 from cdcsync.words.nouns import Finding, TablePlan
 from cdcsync.words.settings import ColumnMapping, Settings
@@ -24,7 +25,7 @@ def odd_type_findings(plan: TablePlan, settings: Settings) -> Iterator[Finding]:
             odd.append(f"{column.source} {declared} is {short(column.type_sql)}")
     if odd:
         message = f"types of {plan.name} that only SQLite's affinity rules explain: {', '.join(odd)}"
-        fix = f"name another type under [tables.{plan.name}.columns] where that is not meant"
+        fix = f"name another type under {columns_section(plan.name)} where that is not meant"
         yield Finding("info", "odd_type", message, fix, plan.name)
 
 
@@ -34,4 +35,6 @@ def _is_odd(declared: str) -> bool:
     default = default_type(declared)
     if default == "bigint":
         return not _INTEGERS.search(upper)
-    return (default or "").startswith("numeric") and not _NUMBERS.search(upper)
+    if default is None:
+        return upper.strip() not in {"", "ANY"}
+    return default.startswith("numeric") and not _NUMBERS.search(upper)

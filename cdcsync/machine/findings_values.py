@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cdcsync.core.mapping_file import column_rule, short, table_rule
+from cdcsync.core.mapping_file import column_rule, short
 from cdcsync.core.mending import mending, told_anew
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.core.refusals import MEANINGS, SAMPLES
+from cdcsync.core.toml_text import table_rule
 from cdcsync.edges.raw_rows import rowids_of_null_keys
 from cdcsync.edges.source import Source
 from cdcsync.edges.statements import sqlite_statement

@@ -9,6 +9,7 @@ from functools import partial
 from cdcsync.core.codecs import codec_for, has_rule
 from cdcsync.core.keys import Part
 from cdcsync.core.quoting import postgres_name
+from cdcsync.core.toml_text import columns_section, table_rule
 from cdcsync.core.types import parse
 from cdcsync.edges.catalog import (
     TargetColumn,
@@ -77,7 +78,7 @@ _OBSTACLES = {
 def misfits(target: Target, schema: str, plan: TablePlan, found: TargetTable) -> list[Finding]:
     """Return what keeps a table that is already there, rows apart, from being filled; empty if nothing does."""
     name, quoted = f"{schema}.{plan.target}", postgres_name(schema, plan.target)
-    ways = f'skip = true or target = "another name" under [tables.{plan.name}]'
+    ways = f'skip = true or target = "another name" under {table_rule(plan.name)}'
     blocking = partial(_blocking, plan)
     if found.kind != "r":
         kind = _KINDS.get(found.kind, "something else")
@@ -145,7 +146,7 @@ def _column_misfits(name: str, plan: TablePlan, found: TargetTable) -> list[Find
     blocking: _BlockingFinding = partial(_blocking, plan)
     findings = []
     columns = {column.name: column for column in found.columns}
-    under = f"[tables.{plan.name}.columns]"
+    under = columns_section(plan.name)
     key = {part.name for part in plan.key}
     for column in plan.columns:
         there = columns.get(column.target)
@@ -159,7 +160,7 @@ def _column_misfits(name: str, plan: TablePlan, found: TargetTable) -> list[Find
     for extra in found.columns:
         if extra.name not in wanted and not extra.may_be_left_out:
             message = f"{name}.{extra.name} is NOT NULL without a default, and the source has no such column"
-            fix = f"give {name}.{extra.name} a default, or skip = true under [tables.{plan.name}]"
+            fix = f"give {name}.{extra.name} a default, or skip = true under {table_rule(plan.name)}"
             findings.append(blocking("no_value", message, fix))
     return findings
 

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import psycopg
-from psycopg import sql
 
+from cdcsync.core.collations import rows_of
+from cdcsync.core.ddl import alter
 from cdcsync.core.quoting import sqlite_name
-from cdcsync.edges.catalog import TargetSequence, find_table, loose_sequences, sequences, set_sequence
-from cdcsync.edges.control import run_ddl
+from cdcsync.edges import control
+from cdcsync.edges.catalog import (
+    TargetSequence,
+    attach_statement,
+    detach,
+    disable,
+    enable_statement,
+    find_table,
+    firing_triggers,
+    loose_sequences,
+    sequences,
+    set_sequence,
+)
 from cdcsync.edges.target import one_line, table_name
 from cdcsync.machine.completion import complete_target, run_pending
+from cdcsync.machine.fit import detachable
 from cdcsync.machine.session import Session
-from cdcsync.words.nouns import TablePlan
+from cdcsync.words.nouns import TablePlan, TargetStatement
 
 _FILE = "catalog.sql"
 
 LAST_ID = 2**63 - 1
+
+BACK_AT_LAST = ("source_check", "exclusion", "foreign_key", "trigger")
+"""Phases of what must not stand while rows arrive one by one."""
 
 
 @dataclass(slots=True)
@@ -30,26 +47,93 @@ class HandoverReport:
 
 
 def hand_over(session: Session, decide: Callable[[], None]) -> HandoverReport:
-    """Complete the target, ask `decide` for the last time, then switch the guard off: in one transaction.
+    """Ask `decide` for the last time, then put back what must not stand while rows arrive, and switch the guard off.
 
-    `decide` raises to call it off. Then, or if the process is killed, no foreign key and no trigger stays behind:
-    enforced while rows still arrive, cascades would delete children nobody logged. A constraint that does not hold is
-    left unvalidated and remarked: the rows are what the source has.
+    All in one transaction, and in an instant: foreign keys guard new rows only until `machine.validation` has
+    validated them. `decide` raises to call it off. Then, or if the process is killed, no foreign key and no trigger
+    stays behind: enforced while rows still arrive, cascades would delete children nobody logged.
     """
+    report = HandoverReport()
+    with session.target.transaction():
+        session.store.hold(session.checkpoint.position)
+        report.remarks += _put_back(session)
+        for number in session.plans:
+            control.forget_writes(session.target, session.store.source_id, number)
+        decide()
+        session.store.cut_over()
+    return report
+
+
+def rehearse(session: Session) -> float:
+    """Do what `hand_over` does to the tables, and undo it; return the seconds it took."""
+    began = time.monotonic()
+    session.target.control("BEGIN")
+    try:
+        session.store.hold(session.checkpoint.position)
+        _put_back(session)
+    finally:
+        session.target.rollback()
+    return time.monotonic() - began
+
+
+def _put_back(session: Session) -> list[str]:
+    pending = [one for phase in BACK_AT_LAST for one in session.store.pending_ddl(phase)]
+    refusals = [run_pending(session, one, control.run_ddl) for one in pending]
+    return [refusal for refusal in refusals if refusal is not None]
+
+
+def complete(session: Session) -> HandoverReport:
+    """Build what is still missing of indexes and unique constraints, and let ids go on where SQLite would."""
     report = HandoverReport()
     _set_sequences(session, report)
     # What PostgreSQL refused after the first catch-up may hold by now.
     session.store.try_refused_again()
     report.remarks += complete_target(session, "index", "unique")
-    with session.target.transaction():
-        session.store.hold(session.checkpoint.position)
-        for phase in ("exclusion", "foreign_key", "trigger"):
-            refusals = [run_pending(session, pending) for pending in session.store.pending_ddl(phase)]
-            report.remarks += [refusal for refusal in refusals if refusal is not None]
-        _validate_foreign_keys(session, report)
-        decide()
-        session.store.cut_over()
     return report
+
+
+def take_apart(session: Session) -> None:
+    """Undo what `hand_over` did to the tables, inside a transaction: rows are to arrive again."""
+    target, schema = session.target, session.settings.target_schema
+    owners = {plan.target: plan for plan in session.plans.values()}
+    for plan in session.plans.values():
+        found = find_table(target, schema, plan.target)
+        if found is None:
+            continue
+        for constraint in detachable(target, plan, found):
+            if constraint.kind == "f":
+                owner = owners.get(constraint.table, plan) if constraint.schema == schema else plan
+                _bring_back_later(session, attach_statement(constraint, owner.name))
+                detach(target, constraint)
+        for trigger in firing_triggers(target, found.oid):
+            _bring_back_later(session, enable_statement(trigger, plan.name))
+            disable(target, trigger)
+        for known in control.registered_ddl(target, session.store.source_id, plan.name):
+            if known.phase == "source_check" and known.done:
+                for statement in alter.undo(schema, plan, known.phase, known.name):
+                    control.run_ddl(target, statement)
+                control.run_again(target, session.store.source_id, known)
+
+
+def _bring_back_later(session: Session, statement: TargetStatement) -> None:
+    target, source_id = session.target, session.store.source_id
+    if not control.run_again(target, source_id, statement):
+        control.register_ddl(target, source_id, statement, detached=True)
+
+
+def lock_tables(session: Session) -> None:
+    """Wait for the writers at work, and keep others out, until the caller's transaction ends."""
+    for plan in session.plans.values():
+        session.target.execute(_FILE, "lock", {"table": table_name(session.settings.target_schema, plan.target)})
+
+
+def writes_since(session: Session) -> dict[str, int]:
+    """Return how many statements wrote to each target table since the handover; tables with none are left out."""
+    counted = {
+        plan.target: control.writes(session.target, session.store.source_id, number)
+        for number, plan in session.plans.items()
+    }
+    return {table: statements for table, statements in counted.items() if statements}
 
 
 def _set_sequences(session: Session, report: HandoverReport) -> None:
@@ -88,42 +172,8 @@ def _go_on_after(
 
 def _highest(session: Session, plan: TablePlan, column: str) -> int:
     with session.source.reading():
-        names = {"column": sqlite_name(column), "table": sqlite_name(plan.name)}
+        names = {"column": sqlite_name(column), "table": rows_of(plan.table)}
         found = [session.source.ask("highest", **names)]
         if session.source.ask("has_sequences"):
             found.append(session.source.ask("sequence", plan.name))
     return max((int(value) for value in found if isinstance(value, int)), default=0)
-
-
-def _validate_foreign_keys(session: Session, report: HandoverReport) -> None:
-    """Look for orphans before VALIDATE, which would only fail on the first: SQLite may have tolerated some."""
-    schema = session.settings.target_schema
-    found = [find_table(session.target, schema, plan.target) for plan in session.plans.values()]
-    oids = [table.oid for table in found if table is not None]
-    for name, table, table_schema, parent, parent_schema, columns, parent_columns in session.target.rows(
-        _FILE, "unchecked_foreign_keys", oids=oids
-    ):
-        child = table_name(table_schema, table)
-        pairs = list(zip(columns, parent_columns, strict=True))
-        names: dict[str, sql.Composable] = {
-            "child": child,
-            "parent": table_name(parent_schema, parent),
-            "no_null": sql.SQL(" AND ").join(
-                sql.SQL("{} IS NOT NULL").format(sql.Identifier("c", column)) for column in columns
-            ),
-            "same": sql.SQL(" AND ").join(
-                sql.SQL("{} = {}").format(sql.Identifier("p", there), sql.Identifier("c", here))
-                for here, there in pairs
-            ),
-        }
-        orphans = session.target.ask(_FILE, "orphans", names)[0]
-        if orphans:
-            report.remarks.append(
-                f"foreign key {name} of {table}: {orphans} rows have no parent; it guards new rows only "
-                "(NOT VALID) until they are mended"
-            )
-            continue
-        validate = sql.SQL("ALTER TABLE {} VALIDATE CONSTRAINT {}").format(child, sql.Identifier(name))
-        refused = run_ddl(session.target, validate.as_string())
-        if refused is not None:
-            report.remarks.append(f"foreign key {name} of {table} could not be validated: {refused}")

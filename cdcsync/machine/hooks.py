@@ -41,7 +41,7 @@ def run_hook(session: Session, name: str, state: str, pause_seconds: float | Non
 
 def _run(name: str, command: str, told: Mapping[str, str], seconds: float) -> None:
     # The operator's own command, in the shell they wrote it for; a session of its own, so that all of it can be ended.
-    process = subprocess.Popen(  # noqa: S602
+    with subprocess.Popen(  # noqa: S602
         command,
         shell=True,
         env={**os.environ, **told},
@@ -51,15 +51,14 @@ def _run(name: str, command: str, told: Mapping[str, str], seconds: float) -> No
         start_new_session=True,
         text=True,
         errors="replace",
-    )
-    try:
-        output, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        message = f"hook {name} took longer than {seconds:g} s (hook_timeout_seconds) and was ended: {command}"
-        raise HookError(message) from None
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            message = f"hook {name} took longer than {seconds:g} s (hook_timeout_seconds) and was ended: {command}"
+            raise HookError(message) from None
     if said := output.strip():
         logger.info("hook {} said: {}", name, said[-LOGGED_CHARACTERS:])
     if process.returncode:

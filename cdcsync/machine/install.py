@@ -14,6 +14,7 @@ from cdcsync.core.plan import table_plans
 from cdcsync.edges import capture, control
 from cdcsync.edges.catalog import find_table
 from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.fence import fence_triggers
 from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
@@ -146,8 +147,10 @@ def planned_statements(context: Context) -> dict[str, list[str]]:
     }
 
 
-def uninstall(context: Context, *, drop_control: bool, source_only: bool) -> float | None:
+def uninstall(context: Context, *, drop_control: bool, source_only: bool, lift_fence: bool = False) -> float | None:
     """Take guard and triggers off the target's tables, then everything of ours out of the source. User tables stay.
+
+    After a handover the fence stays too, unless `lift_fence`: no stale process is to write to the old file.
 
     Returns the seconds the source's write lock was held; None where neither side had anything of ours. Raises
     TargetError, and changes nothing, where the target is out of reach, unless `source_only` leaves it as it is:
@@ -155,6 +158,7 @@ def uninstall(context: Context, *, drop_control: bool, source_only: bool) -> flo
     """
     with context.open_source() as source:
         has_ours, source_id, place = bool(source.ask("has_ours")), source.source_id(), _place(source)
+        fenced = fence_triggers(source)
     cleaned = False
     if not source_only:
         try:
@@ -164,7 +168,7 @@ def uninstall(context: Context, *, drop_control: bool, source_only: bool) -> flo
                 message = f"{error}; nothing was changed: --source-only frees the source and leaves the target guarded"
                 raise TargetError(message) from None
     if has_ours:
-        return capture.uninstall(context.settings.source_path)
+        return capture.uninstall(context.settings.source_path, () if lift_fence else fenced)
     return 0.0 if cleaned else None
 
 

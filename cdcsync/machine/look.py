@@ -11,6 +11,7 @@ from loguru import logger
 from cdcsync.core.drift import TableDrift
 from cdcsync.core.evolution import with_known_names, with_known_types
 from cdcsync.core.plan import table_plans, untyped_columns
+from cdcsync.core.toml_text import table_rule
 from cdcsync.edges import control
 from cdcsync.edges.control import RegisteredTable
 from cdcsync.edges.schema import is_in_between, read_schema
@@ -76,7 +77,7 @@ def look(session: Session, registered: Mapping[str, RegisteredTable]) -> Look:
         schema = read_schema(connection)
         untyped = untyped_columns(schema, settings)
         new = [one for one in untyped if one[1] not in names.get(one[0], ())]
-        plans = table_plans(schema, settings, storage_classes(source, new), names)
+        plans = table_plans(schema, settings, storage_classes(source, schema, new), names)
         drift = {found.name: found for found in source.drift()}
         triggers = [item for item in schema_objects(connection) if item.kind == "trigger" and item.is_ours]
         other = not session.is_this_history(session.checkpoint.position)
@@ -143,7 +144,7 @@ def leave_out(session: Session, name: str, reason: str) -> None:
     """Do without a new table that cannot be captured; it is told in `status` and blocks the handover."""
     logger.warning("table {} is not captured: {}", name, reason)
     number = control.highest_number(session.target, session.store.source_id) + 1
-    answer = f"{reason}; mend that and start the daemon again, or [tables.{name}] skip = true"
+    answer = f"{reason}; mend that and start the daemon again, or {table_rule(name, skip=True)}"
     session.store.open_drift(number, name, NOT_CAPTURED, answer, None)
     session.left_out.add(name)
 

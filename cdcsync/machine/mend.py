@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cdcsync.machine.comparison import VerifyReport
 from cdcsync.machine.repair import Watch, mark_for_repair
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up
 from cdcsync.machine.sync import Sync
+from cdcsync.machine.verify_report import VerifyReport
 from cdcsync.words.errors import SourceChangedError
 
 

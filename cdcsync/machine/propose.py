@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cdcsync.core.candidates import (
+    FINE_MOMENT,
     MOMENT,
     Candidate,
     Way,
+    checked_as_json,
     is_named_like_flag,
     is_named_like_moment,
-    ways_for_text,
+    ways,
 )
+from cdcsync.core.collations import is_readable
 from cdcsync.core.facts import Facts, time_spellings
 from cdcsync.core.mapping_file import Evidence, Proposal, short
 from cdcsync.core.mending import mending
@@ -28,6 +31,7 @@ from cdcsync.words.settings import ColumnMapping, Settings
 FEW = 0.01
 """A share of refused values up to which a column keeps its type: text for all because of a few helps nobody."""
 
+_UNREAD = "its key is in a collation only the application knows; skip = true leaves the table out"
 _SECONDS = {"epoch_s": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000}
 _JULIAN_1970 = 2440587.5
 _DAY_SECONDS = 86_400
@@ -46,19 +50,23 @@ def evidence(source: Source, plans: Sequence[TablePlan], settings: Settings, tic
     found: dict[Place, Proposal] = {}
     remarks: dict[Place, str] = {}
     empty: set[Place] = set()
-    for plan in plans:
+    unread = {plan.name: _UNREAD for plan in plans if not is_readable(plan.table)}
+    weak: dict[Place, Proposal] = {}
+    for plan in (plan for plan in plans if plan.name not in unread):
         free = _free_columns(plan, settings)
-        values, candidates = Values(plan), Candidates(plan, {place: _ways(plan, plan.columns[place]) for place in free})
+        values, candidates = Values(plan), Candidates(plan, _ways(plan, free))
         rows[plan.name] = scan(source, plan, [values, candidates], tick)
-        for place, proposal in [*_by_candidates(candidates), *_by_facts(plan, values, free)]:
+        sure, unsure = _by_candidates(candidates)
+        weak |= {(plan.name, plan.columns[place].source): proposal for place, proposal in unsure.items()}
+        for place, proposal in [*sure.items(), *_by_facts(plan, values, free)]:
             found.setdefault((plan.name, plan.columns[place].source), proposal)
-        for place, proposal in _retyped(source, plan, values, free, tick):
+        for place, proposal in _retyped(source, plan, values, free - set(sure), tick):
             found[plan.name, plan.columns[place].source] = proposal
         for place, column in enumerate(values.columns):
             remarks[plan.name, column.column.source] = _remark(column)
             if place in free and not column.facts.values:
                 empty.add((plan.name, column.column.source))
-    return Evidence(rows, alike_at_both_ends(plans, found, empty), remarks)
+    return Evidence(rows, alike_at_both_ends(plans, found, empty, weak), remarks, unread)
 
 
 def _free_columns(plan: TablePlan, settings: Settings) -> set[int]:
@@ -77,8 +85,14 @@ def _linked_columns(plan: TablePlan) -> set[str]:
     return _unique_columns(plan) | {name for key in plan.table.foreign_keys for name in key.columns}
 
 
-def _ways(plan: TablePlan, column: ColumnPlan) -> tuple[Way, ...]:
-    return ways_for_text(unique=column.source in _unique_columns(plan)) if column.type_sql == "text" else ()
+def _ways(plan: TablePlan, places: set[int]) -> dict[int, tuple[Way, ...]]:
+    unique, linked, checked = _unique_columns(plan), _linked_columns(plan), checked_as_json(plan)
+    found = {}
+    for place in places:
+        column = plan.columns[place]
+        name, declared = column.source, plan.table.column(column.source).declared_type
+        found[place] = ways(column, declared, unique=name in unique, linked=name in linked, checked=name in checked)
+    return found
 
 
 class Candidates:
@@ -107,29 +121,39 @@ class Candidates:
                 self.spellings[place].update(time_spellings(values))
 
     def fitting(self) -> Iterator[tuple[int, Candidate]]:
-        """Yield each place with the best type that has fitted at least one value, and all of them."""
+        """Yield each place with the best type that has fitted all values; its own `least` says whether they are enough.
+
+        One value at least, unless the type needs none.
+        """
         for place, tried in self._tried.items():
-            fitting = (candidate for candidate in tried if candidate.fits and candidate.values)
+            fitting = (one for one in tried if one.fits and one.values >= min(one.way.least, 1))
             if (best := next(fitting, None)) is not None:
                 yield place, best
 
 
-def _by_candidates(candidates: Candidates) -> Iterator[tuple[int, Proposal]]:
+def _by_candidates(candidates: Candidates) -> tuple[dict[int, Proposal], dict[int, Proposal]]:
+    """Return what enough values speak for, and what too few do, by place."""
+    sure: dict[int, Proposal] = {}
+    unsure: dict[int, Proposal] = {}
     for place, best in candidates.fitting():
-        said = f"{best.values:,} of {best.values:,} values are {best.way.noun}"
-        if not best.way.is_written_time:
-            yield place, Proposal(best.way.type, said)
-            continue
-        yield place, _of_moments(said, candidates.spellings[place])
+        way, said = best.way, f"{best.values:,} of {best.values:,} values are {best.way.noun}"
+        if way.is_written_time:
+            proposal = _of_moments(said, candidates.spellings[place], best.finer)
+        else:
+            proposal = Proposal(way.type, said, None if way.format == "iso" else way.format)
+        (sure if best.values >= way.least else unsure)[place] = proposal
+    return sure, unsure
 
 
-def _of_moments(said: str, spellings: Mapping[str, int]) -> Proposal:
-    """Times that name no offset are read as UTC; keeping the line says that they are."""
+def _of_moments(said: str, spellings: Mapping[str, int], finer: int = 0, type_sql: str = MOMENT.type) -> Proposal:
+    """Times that name no offset are read as UTC, and `finer` of them are cut; keeping the line says that it may be."""
     names = {"none": "without offset, read as UTC", "date only": "a date alone, read as midnight UTC"}
     names["offset"] = "with another offset"
     counts = ", ".join(f"{count:,} {names.get(name, name)}" for name, count in spellings.items() if count)
     is_naive = spellings.get("none", 0) + spellings.get("date only", 0) > 0
-    return Proposal(MOMENT.type, f"{said}: {counts}", naive="utc" if is_naive else None)
+    cut = f"; {finer:,} have decimals beyond the sixth, which are cut off" if finer else ""
+    naive = "utc" if is_naive else None
+    return Proposal(type_sql, f"{said}: {counts}{cut}", naive=naive, on_finer="truncate" if finer else None)
 
 
 def _by_facts(plan: TablePlan, values: Values, free: set[int]) -> Iterator[tuple[int, Proposal]]:
@@ -184,9 +208,13 @@ def _retyped(
         if way.format != "iso":
             yield place, _of_numbers(f"{facts.values:,} of {facts.values:,} values are", facts, way.format)
         elif way.is_written_time:
-            yield place, _of_moments(wanted[place].reason, again.spellings[place])
+            yield place, _of_moments(wanted[place].reason, again.spellings[place], best.finer, way.type)
         else:
             yield place, Proposal(way.type, wanted[place].reason)
+
+
+def _is_moment(column: ColumnPlan) -> bool:
+    return column.type_sql == str(parse(MOMENT.type)) and column.format == "iso"
 
 
 def _retype(column: ColumnValues) -> _Retype | None:
@@ -194,10 +222,12 @@ def _retype(column: ColumnValues) -> _Retype | None:
     if not refused:
         return None
     code, most = max(refused.items(), key=lambda pair: pair[1].count)
+    count = sum(one.count for one in refused.values())
+    if set(refused) == {"rounding"} and _is_moment(column.column):
+        return _Retype(FINE_MOMENT, f"{column.facts.values:,} of {column.facts.values:,} values are {MOMENT.noun}")
     said = mending(column.column, code, column.facts, key=column.is_key)
     if said is None or "type" not in said:
         return None
-    count = sum(one.count for one in refused.values())
     if code not in WIDENED and count <= column.facts.values * FEW:
         return None
     short_type = short(column.column.type_sql)

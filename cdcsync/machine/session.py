@@ -12,7 +12,7 @@ from typing import Self
 
 from loguru import logger
 
-from cdcsync.core.quoting import sqlite_name
+from cdcsync.core.collations import rows_of
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.edges.ledger import Ledger
@@ -23,7 +23,7 @@ from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
 from cdcsync.machine.context import Context, Installation, installed_plans, is_history_of, uncaptured_tables
 from cdcsync.words.errors import DriftError, IdentityError, NotInstalledError, RefusedError
-from cdcsync.words.nouns import Checkpoint, Position, QuarantinedRow, TablePlan
+from cdcsync.words.nouns import Checkpoint, Position, QuarantinedRow, State, TablePlan
 
 NOT_CAPTURED = "not captured"
 """The kind of drift that is a new table which cannot be captured."""
@@ -49,6 +49,8 @@ class Session:
         self.writers: dict[int, TableWriter] = {}
         self.quarantined: dict[int, int] = {}
         """Rows set aside, by table number, as of the last commit that set some aside or let some go."""
+        self.steady: State = "streaming"
+        """The state in which the target equals the source, of a position: streaming, or fenced during a cutover."""
         self.left_out: set[str] = set()
         """New tables that cannot be captured, and need not be looked at again."""
         self._reported: set[str] = set()
@@ -86,6 +88,9 @@ class Session:
                 self.refuse_drift()
                 self.refuse_other_history(self.checkpoint.position)
             plans = installed_plans(self.source, self.target, self.settings, self.installation)
+        self._use(plans)
+
+    def _use(self, plans: tuple[TablePlan, ...]) -> None:
         # What we staged rows in has the columns of before.
         self.target.control("DISCARD TEMP")
         self.plans = {plan.number: plan for plan in plans}
@@ -104,6 +109,23 @@ class Session:
         """Close both sides."""
         self.close()
 
+    def prepare_handed_over(self) -> None:
+        """Make plans, readers and writers after the handover, when nobody looks for drift any more."""
+        self.installation = Installation(self.source)
+        self.checkpoint = self.store.read()
+        self._use(installed_plans(self.source, self.target, self.settings, self.installation))
+
+    def reopen(self, context: Context, role: str) -> None:
+        """Open both sides again after the target was lost, and take the checkpoint unless it was handed over."""
+        self._stack.close()
+        self._stack = ExitStack()
+        self._open(context)
+        if self.checkpoint.state == "cut_over":
+            self.prepare_handed_over()
+        else:
+            self.take(role)
+            self.prepare()
+
     @property
     def keyed(self) -> list[TablePlan]:
         """The tables that are captured by key."""
@@ -116,7 +138,7 @@ class Session:
 
     def count_source(self, number: int) -> int:
         """Count the rows of a source table, inside a read transaction."""
-        return int(self.source.ask("count", table=sqlite_name(self.plans[number].name)))
+        return int(self.source.ask("count", table=rows_of(self.plans[number].table)))
 
     def null_key_rows(self, connection: sqlite3.Connection, number: int) -> list[QuarantinedRow]:
         """Return what has to be set aside of a table because its key holds a NULL, inside a read transaction."""
@@ -150,6 +172,14 @@ class Session:
         if holder == "daemon" and daemon is not None:
             return f"the daemon (pid {daemon[0]} on {daemon[1]}) does not let go: it hangs; end it, then run this again"
         return f"cdcsync {holder or 'run'} is working on this source and does not let go: end it, or wait"
+
+    def lock(self) -> None:
+        """Wait until no other verb works on this source. Raises RefusedError where one does not let go."""
+        deadline = time.monotonic() + TAKEOVER_SECONDS
+        while not self.store.try_lock("holder"):
+            if time.monotonic() > deadline:
+                raise RefusedError(self._held_by(self.store.read().role))
+            time.sleep(0.05)
 
     def try_take(self, role: str) -> bool:
         """Take the checkpoint if nobody holds it: the daemon's way, which never takes it from a verb."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +14,12 @@ from cdcsync.edges.ledger import Ledger
 from cdcsync.edges.quarantine import Quarantine
 from cdcsync.edges.source import MIB, Source
 from cdcsync.edges.target import Target, one_line
+from cdcsync.edges.watch import connections, database_counts, slowest_statements
 from cdcsync.machine import estimate
 from cdcsync.machine.context import Context, Installation, is_history_of, uncaptured_tables
+from cdcsync.machine.copy_progress import CopyProgress, copy_progress
 from cdcsync.words.errors import GaveUpError, NotInstalledError, TargetError
-from cdcsync.words.nouns import Checkpoint, Gap, TableProgress
+from cdcsync.words.nouns import Checkpoint, Gap, PendingDdl, TableProgress
 from cdcsync.words.settings import Settings
 
 LARGE_WAL_BYTES = 64 * MIB
@@ -53,6 +56,7 @@ def _status(context: Context, source: Source, installation: Installation, target
     lag = source.lag(position)
     gaps, ledger = store.gaps(), Ledger(target, installation.source_id)
     wal_bytes, log_bytes = source.wal_bytes(), source.log_bytes()
+    copy, detached = copy_progress(source, store, checkpoint), store.detached()
     return {
         "state": checkpoint.state,
         "source": str(source.path),
@@ -71,12 +75,17 @@ def _status(context: Context, source: Source, installation: Installation, target
         "new_tables": _new_tables(context, source, checkpoint),
         "changelog_bytes": log_bytes,
         "wal_bytes": wal_bytes,
-        "warnings": size_warnings(wal_bytes, log_bytes, context.settings),
+        "warnings": size_warnings(wal_bytes, log_bytes, context.settings) + _not_back(detached, checkpoint),
         "verified": _verified(ledger),
-        "tables": [_table(progress) for progress in checkpoint.tables],
+        "copy_order": copy.order,
+        "estimated_copy_seconds": copy.total_seconds,
+        "tables": [_table(progress, copy) for progress in checkpoint.tables],
+        "detached": [_detached(pending) for pending in detached],
         "last_errors": [f"{_time(at)} {message}" for at, message in store.last_errors()],
         "cut_over_at": None if store.cut_over_at is None else _time(store.cut_over_at),
         "target": context.schema,
+        "source_changes": _source_changes(source, checkpoint),
+        "watch": _watch(target, store) if checkpoint.state == "cut_over" else None,
     }
 
 
@@ -101,12 +110,13 @@ def _verified(ledger: Ledger) -> dict[str, Any]:
     return {"seq": min(clean, default=None), "tables": len(clean)}
 
 
-def _table(progress: TableProgress) -> dict[str, Any]:
+def _table(progress: TableProgress, copy: CopyProgress) -> dict[str, Any]:
     return {
         "name": progress.name,
         "state": progress.state,
         "rows_copied": progress.rows_copied,
         "rows_total": progress.rows_total,
+        "estimated_copy_seconds": copy.seconds.get(progress.name),
     }
 
 
@@ -155,6 +165,41 @@ def _new_tables(context: Context, source: Source, checkpoint: Checkpoint) -> lis
     with source.reading():
         known = {progress.name for progress in checkpoint.tables} | {str(drift.now) for drift in source.drift()}
         return uncaptured_tables(source, context.settings, known)
+
+
+def _detached(pending: PendingDdl) -> dict[str, Any]:
+    return {"table": pending.table, "name": pending.name, "phase": pending.phase, "error": pending.error}
+
+
+def _not_back(detached: list[PendingDdl], checkpoint: Checkpoint) -> list[str]:
+    """Warn of what PostgreSQL refused to take back, and after the handover of all that is missing."""
+    return [
+        f"{pending.name} of table {pending.table} was detached and is not back: {pending.error or 'not tried yet'}; "
+        f"{pending.statement} brings it back"
+        for pending in detached
+        if pending.error or checkpoint.state == "cut_over"
+    ]
+
+
+def _source_changes(source: Source, checkpoint: Checkpoint) -> list[str]:
+    """Return what DDL did to captured tables since the fence: no trigger stops it."""
+    if checkpoint.state not in {"fenced", "cut_over"}:
+        return []
+    with source.reading():
+        return [str(drift) for drift in source.drift()]
+
+
+def _watch(target: Target, store: CheckpointStore) -> dict[str, Any]:
+    """Return what to look at after the handover, as far as PostgreSQL tells."""
+    used, most = connections(target)
+    writes = {table: control.writes(target, store.source_id, number) for number, table in store.target_tables()}
+    counts, slowest = database_counts(target), slowest_statements(target)
+    return {
+        "connections": {"used": used, "max": most},
+        "database": {**asdict(counts), "since": None if counts.since is None else _time(counts.since)},
+        "slowest_statements": None if slowest is None else [asdict(one) for one in slowest],
+        "write_statements": writes,
+    }
 
 
 def _estimated_pause(store: CheckpointStore, ledger: Ledger, checkpoint: Checkpoint, changes: int) -> float | None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from loguru import logger
 
+from cdcsync.edges.fence import fence_message
 from cdcsync.machine.completion import complete_target
 from cdcsync.machine.reconcile import reconcile
 from cdcsync.machine.repair import repair_all
 from cdcsync.machine.session import Session
 from cdcsync.machine.snapshot import copy_all, copy_whole
 from cdcsync.machine.sync import Sync
-from cdcsync.words.errors import SourceChangedError
+from cdcsync.words.errors import FencedError, SourceChangedError
 
 Watch = Callable[[], None]
 
@@ -31,8 +32,10 @@ class BringUpReport:
 def bring_up(session: Session, sync: Sync, watch: Watch) -> BringUpReport:
     """Answer drift, copy what is not copied, mend what is not equal, catch up, complete the target.
 
-    Raises PermanentStopError where a person has to decide.
+    Raises PermanentStopError where a person has to decide, FencedError where a cutover was cut short.
     """
+    if (message := fence_message(session.source)) is not None:
+        raise FencedError(message)
     found: SourceChangedError | None = None
     while True:
         if not reconcile(session, watch) and found is not None:
@@ -69,10 +72,10 @@ def catch_up(session: Session, sync: Sync, watch: Watch) -> None:
     while True:
         watch()
         batch = sync.cycle()
-        if batch.complete and session.checkpoint.state == "streaming":
+        if batch.complete and session.checkpoint.state == session.steady:
             return
         if batch.is_empty:
-            session.store.set_state("streaming")
+            session.store.set_state(session.steady)
             session.refresh()
             return
 

@@ -93,11 +93,12 @@ class Sync:
         session = self._session
         progress = _progress_after(session.checkpoint.tables, batch)
         joined = all(table.state in {"joined", "stale", "dropped"} for table in progress)
-        state: State = "streaming" if batch.complete and joined else "catching_up"
+        steady = batch.complete and joined
+        state: State = session.steady if steady else "catching_up"
 
         def advance() -> None:
             session.store.advance(
-                batch.before, batch.after, state, consistent=state == "streaming", rate=self._rate(batch, began)
+                batch.before, batch.after, state, consistent=steady, rate=self._rate(batch, began)
             )
 
         if batch.count <= FEW_ROWS and not batch.joining and write is writing.upsert:
@@ -117,7 +118,7 @@ class Sync:
             session.checkpoint,
             position=batch.after,
             state=state,
-            consistent_seq=batch.after.seq if state == "streaming" else session.checkpoint.consistent_seq,
+            consistent_seq=batch.after.seq if steady else session.checkpoint.consistent_seq,
             tables=progress,
         )
 

@@ -8,6 +8,7 @@ import psycopg
 
 from cdcsync.core.codecs import has_rule
 from cdcsync.core.mapping_rules import unknown_type_hint
+from cdcsync.core.toml_text import columns_section
 from cdcsync.core.types import KNOWN, parse
 from cdcsync.edges.target import Target
 from cdcsync.machine.context import Context
@@ -31,7 +32,7 @@ def refuse_types(context: Context, plans: Iterable[TablePlan]) -> None:
     for plan in plans:
         for column in plan.columns:
             if not has_rule(column.type_sql):
-                place = f"[tables.{plan.name}.columns] {column.source}"
+                place = f"{columns_section(plan.name)} {column.source}"
                 message = f'{place}: there is no rule for {column.type_sql}: write type = "text"'
                 raise UsageError(message)
     if any(True for plan in plans for _ in _doubtful(plan)):
@@ -46,7 +47,7 @@ def _doubtful(plan: TablePlan) -> Iterator[ColumnPlan]:
 
 
 def _missing(plan: TablePlan, column: ColumnPlan) -> str:
-    place = f"[tables.{plan.name}.columns] {column.source}"
+    place = f"{columns_section(plan.name)} {column.source}"
     return f"{place}: PostgreSQL has no type {column.type_sql}{unknown_type_hint(column.type_sql)}"
 
 

@@ -55,11 +55,13 @@ class BadValueError(CdcsyncError):
     def __init__(self, table: str, key: str, column: str, reason: str, value: str = "", source_key: Any = None) -> None:
         """Name the place: `key` is the readable key of the row, `source_key` the same as a `core.keys.Key`.
 
-        `reason` says what is wrong with the value, `value` is an SQL literal, cut.
+        `reason` says what is wrong with the value, `value` is an SQL literal, cut. `others`: the same row's other
+        values that are refused.
         """
         super().__init__(f"table {table}, key {key}, column {column}: {reason}")
         self.table, self.key, self.column, self.reason = table, key, column, reason
         self.value, self.source_key = value, source_key
+        self.others: tuple[BadValueError, ...] = ()
 
 
 class SourceChangedError(CdcsyncError):
@@ -82,6 +84,17 @@ class LostCheckpointError(CdcsyncError):
 
 class ReadTooLongError(CdcsyncError):
     """A read was cut short because the WAL grew too far under it; a smaller one will do."""
+
+
+class FencedError(RefusedError):
+    """The source is fenced, and nobody has handed over: a cutover was cut short."""
+
+    def __init__(self, message: str) -> None:
+        """`message` is what the fence says to the application."""
+        super().__init__(
+            f"the source is fenced ({message}) and PostgreSQL is not handed over yet: run cdcsync cutover to go on, or "
+            "cdcsync rollback to go back"
+        )
 
 
 class HookError(RefusedError):

@@ -256,16 +256,31 @@ class TablePlan:
         return tuple(by_name[column.name] for column in self.key)
 
 
+Phase: TypeAlias = Literal[
+    "table",
+    "default",
+    "check",
+    "not_null",
+    "unique",
+    "index",
+    "source_check",
+    "exclusion",
+    "foreign_key",
+    "trigger",
+]
+
+
 @dataclass(frozen=True, slots=True)
 class TargetStatement:
     """One statement that builds the target, and when it may run.
 
     table: at install, must succeed. default, check: at install, each on its own; one that PostgreSQL refuses
     is listed. not_null: like unique, for a column added later. unique: after the first catch-up. index: after the
-    copy. exclusion, foreign_key, trigger: at the handover.
+    copy. source_check, exclusion, foreign_key, trigger: at the handover. A check is the mapping's own, a source_check
+    the source's, which may have rows that break it.
     """
 
-    phase: Literal["table", "default", "check", "not_null", "unique", "index", "exclusion", "foreign_key", "trigger"]
+    phase: Phase
     table: str
     name: str
     sql: str
@@ -302,11 +317,19 @@ class Gap:
     closed_at: datetime | None
 
 
+NotCarriedKind: TypeAlias = Literal["check", "collation", "default", "foreign_key", "generated", "index"]
+
+
 @dataclass(frozen=True, slots=True)
 class NotCarried:
-    """A part of the source schema that does not arrive in the target: what, why, and what to do instead."""
+    """A part of the source schema that does not arrive in the target: what, why, and what to do instead.
+
+    `kind` is what it is of many, such as "check"; `column` is named where it belongs to one.
+    """
 
     table: str
     what: str
     reason: str
     suggestion: str = ""
+    kind: NotCarriedKind | None = None
+    column: str | None = None

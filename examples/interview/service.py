@@ -44,6 +44,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int, environ: Mapping[str, str]) -> None:
         """Listen on a port of the loopback interface."""
         self.gate = WriteGate()
+        if environ.get("WRITES") == "paused":
+            self.gate.pause()
         self.stopping = False
         self._environ = environ
         self._clients: set[socket.socket] = set()

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import { parseArgs } from 'node:util';
 import { createApp } from './lib/app.js';
+import { WriteGate } from './lib/gate.js';
 import { health } from './lib/store.js';
 import { openStorage } from './storage/index.js';
 
@@ -37,7 +38,9 @@ async function main() {
   const { values } = parseArgs({ options: { port: { type: 'string', default: '8080' } } });
   const db = await openStorage();
   await health(db);
-  const app = createApp(db, warner());
+  const gate = new WriteGate();
+  if (process.env.WRITES === 'paused') await gate.pause();
+  const app = createApp(db, warner(), gate);
   const server = createServer((request, response) => {
     response.setHeader('x-db-provider', db.name);
     // A kept-alive connection would hold up the stop after its last answer.

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
+import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from psycopg import sql
 
-from cdcsync.machine.comparison import VerifyReport
 from cdcsync.machine.context import Context
+from cdcsync.machine.cutover import cutover
+from cdcsync.machine.cutover_report import CutoverReport
+from cdcsync.machine.daemon import Daemon
 from cdcsync.machine.drain import DrainReport, drain
+from cdcsync.machine.gates import CutoverOptions
 from cdcsync.machine.install import InstallReport, install, uninstall
 from cdcsync.machine.mend import repair_different
 from cdcsync.machine.quarantined import entries
 from cdcsync.machine.retry import RetryReport, retry
+from cdcsync.machine.rollback import RollbackReport, rollback
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.machine.verify import verify
+from cdcsync.machine.verify_report import VerifyReport
 from cdcsync.words.settings import Settings
 from support.postgres import ROLE
 
@@ -101,6 +108,11 @@ class Pair:
             for statement in statements:
                 connection.execute(statement.encode())
 
+    def psql(self) -> str:
+        """Return a command that reaches the database, for hooks: it takes `-c SQL`."""
+        reach = "import psycopg, sys; psycopg.connect(sys.argv[1], autocommit=True).execute(sys.argv[3].encode())"
+        return shlex.join([sys.executable, "-W", "ignore", "-c", reach, self.database.conninfo()])
+
     def install(self) -> InstallReport:
         """Install."""
         with Context(self.settings) as context:
@@ -115,6 +127,11 @@ class Pair:
                 copy_stale(session)
             finally:
                 session.release()
+
+    def run_once(self) -> None:
+        """Do what `run --once` does, as a daemon does it."""
+        with Context(self.settings) as context:
+            Daemon(context).run_once()
 
     def verify(self, names: list[str] | None = None, patience: float = 3.0) -> VerifyReport:
         """Verify."""
@@ -153,10 +170,20 @@ class Pair:
                 accept_quarantine=accept_quarantine,
             )
 
-    def uninstall(self) -> None:
+    def cutover(self, **options: Any) -> CutoverReport:
+        """Cut over; without a backup unless it is asked for."""
+        with Context(self.settings) as context:
+            return cutover(context, CutoverOptions(**options))
+
+    def rollback(self, *, discard: bool = False) -> RollbackReport:
+        """Go back to SQLite."""
+        with Context(self.settings) as context:
+            return rollback(context, discard=discard)
+
+    def uninstall(self, *, lift_fence: bool = False) -> None:
         """Uninstall; the control schema stays."""
         with Context(self.settings) as context:
-            uninstall(context, drop_control=False, source_only=False)
+            uninstall(context, drop_control=False, source_only=False, lift_fence=lift_fence)
 
 
 def wipe(database: Database) -> None:

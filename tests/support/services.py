@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
+import time
 from contextlib import closing
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from support.waiting import wait_until
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from support.processes import Processes, Running
 
 REQUEST_SECONDS = 30.0
+SETTLE_SECONDS = 1.0
 
 
 def environment_of(example: Path, **changed: str) -> dict[str, str]:
@@ -25,13 +31,12 @@ def environment_of(example: Path, **changed: str) -> dict[str, str]:
     return dict(pairs) | changed
 
 
-class Service:
-    """One running service."""
+class Endpoint:
+    """Where a service is asked."""
 
-    def __init__(self, running: Running) -> None:
-        """Wait until it listens."""
-        self.running = running
-        self.url = running.wait_for_line("listening on ")
+    def __init__(self, url: str) -> None:
+        """Know where it is."""
+        self.url = url
 
     def get(self, path: str) -> tuple[int, Any]:
         """Return status and JSON of one GET."""
@@ -45,16 +50,55 @@ class Service:
         """Return the answers to many GETs by path."""
         return {path: self.get(path) for path in paths}
 
-    def stop(self) -> None:
-        """Stop it; it ends well and has logged no error."""
-        assert self.running.terminate() == 0
-        assert self.running.err == "", f"the service logged: {self.running.err[:2000]}"
-
     def _ask(self, method: str, path: str) -> tuple[int, Any]:
         with closing(HTTPConnection(urlsplit(self.url).netloc, timeout=REQUEST_SECONDS)) as connection:
             connection.request(method, path)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
+
+
+class Service(Endpoint):
+    """One running service."""
+
+    def __init__(self, running: Running) -> None:
+        """Wait until it listens."""
+        self.running = running
+        super().__init__(running.wait_for_line("listening on "))
+
+    def stop(self) -> None:
+        """Stop it; it ends well and has logged no error."""
+        assert self.running.terminate() == 0
+        assert self.running.err == "", f"the service logged: {self.running.err[:2000]}"
+
+
+class Supervised(Endpoint):
+    """A service that its supervisor starts again, on the database its env file then names."""
+
+    def __init__(
+        self, processes: Processes, command: list[str | Path], folder: Path, settings: Mapping[str, str]
+    ) -> None:
+        """Write the env file and wait until the service listens."""
+        env_file, self._pid_file = folder / ".env", folder / "service.pid"
+        settings = {**settings, "PORT": str(_free_port())}
+        env_file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        self.running = processes.start(*command, "--env-file", env_file)
+        super().__init__(self.running.wait_for_line("listening on "))
+
+    @property
+    def started_at(self) -> datetime:
+        """When the process that serves now was started."""
+        return datetime.fromtimestamp(self._pid_file.stat().st_mtime, UTC)
+
+    def stop(self) -> None:
+        """Stop supervisor and service."""
+        if self.running.is_running():
+            self.running.terminate()
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])
 
 
 class LoadOf:
@@ -77,6 +121,18 @@ class LoadOf:
         """Return the acknowledged writes so far, oldest first."""
         text = self.ledger.read_text(encoding="utf-8") if self.ledger.exists() else ""
         return [json.loads(line) for line in text.split("\n")[:-1]]
+
+    def wait_for_writes(self, more: int = 50) -> None:
+        """Wait until more writes were acknowledged."""
+        before = len(self.acknowledged())
+        wait_until(lambda: len(self.acknowledged()) >= before + more, "writes are acknowledged")
+
+    def settle(self) -> None:
+        """Wait, while the service is paused, until clients have entered the last answers they were given."""
+        size = -1
+        while size != self.ledger.stat().st_size:
+            size = self.ledger.stat().st_size
+            time.sleep(SETTLE_SECONDS)
 
     def stop(self) -> dict[str, Any]:
         """End it; return its summary."""

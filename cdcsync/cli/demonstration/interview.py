@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
+import shlex
+import socket
+import sys
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.client import HTTPConnection
-from urllib.parse import urlsplit
 
-from cdcsync.cli.demonstration.children import Child, StepFailedError, Tick
+from cdcsync.cli.demonstration.children import Child, Tick
 from cdcsync.cli.demonstration.ledger import Entry, Tail
 from cdcsync.cli.demonstration.stage import Stage
 from cdcsync.edges.embedded import EmbeddedServer
 from cdcsync.edges.statements import shipped
 
 DATABASE = "interview.db"
-HTTP_SECONDS = 10
-# Small enough that the copy can be watched.
-SETTINGS = f'source = "{DATABASE}"\ntarget = "embedded"\ncopy_commit_rows = 10000\n\n'
+ENV_FILE, PID_FILE = ".env", "service.pid"
+# Commits small enough that the copy can be watched; `verify` is shown, so nothing verifies in the background.
+SETTINGS = f'source = "{DATABASE}"\ntarget = "embedded"\ncopy_commit_rows = 10000\nverify_rows_per_second = 0\n'
+# The example's own, as its `cdcsync.toml` has them.
+HOOKS = {
+    "after_handover": ("switch.py", "postgres"),
+    "smoke_test": ("smoke.py",),
+    "after_rollback": ("switch.py", "sqlite"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running service and where it listens."""
+    """The supervised service and where it listens."""
 
     child: Child
     url: str
-
-    def post(self, path: str) -> None:
-        """Call one of the service's own switches, or raise StepFailedError."""
-        where = urlsplit(self.url)
-        connection = HTTPConnection(where.hostname or "", where.port, timeout=HTTP_SECONDS)
-        connection.request("POST", path)
-        answer = connection.getresponse()
-        body = answer.read().decode(errors="replace")
-        connection.close()
-        if answer.status != HTTPStatus.OK:
-            message = f"POST {path} answered {answer.status}: {body}"
-            raise StepFailedError(message)
 
 
 class Interview:
@@ -46,7 +40,6 @@ class Interview:
         """Prepare; nothing is started yet."""
         self._stage = stage
         self._programs = shipped("examples", "interview")
-        self._url_file = stage.directory / "service.url"
         self.ledger = stage.directory / "ledger.jsonl"
         self.probe_ledger = stage.directory / "probe.jsonl"
         self.commits = Tail(self.ledger)
@@ -61,25 +54,26 @@ class Interview:
         """Write the `cdcsync.toml` that the verbs find here: the example's mapping, other settings on top."""
         example = (self._programs / "cdcsync.toml").read_text(encoding="utf-8")
         mapping = example[example.index("[tables.") :]
-        (self._stage.directory / "cdcsync.toml").write_text(SETTINGS + mapping, encoding="utf-8")
+        hooks = "".join(f"{name} = '''{self._hook(*words)}'''\n" for name, words in HOOKS.items())
+        text = f"{SETTINGS}\n[hooks]\n{hooks}\n{mapping}"
+        (self._stage.directory / "cdcsync.toml").write_text(text, encoding="utf-8")
 
-    def serve_from_sqlite(self, tick: Tick) -> Service:
-        """Start the service on the SQLite file."""
-        return self._serve("service on SQLite", {"DB_PROVIDER": "sqlite", "SQLITE_PATH": DATABASE}, tick)
+    def serve_from_sqlite(self, server: EmbeddedServer, tick: Tick) -> Service:
+        """Start the service on the SQLite file, by its supervisor; its settings name the server it moves to."""
+        settings = {"DB_PROVIDER": "sqlite", "SQLITE_PATH": DATABASE, "PORT": str(_free_port()), **server.environment}
+        lines = "".join(f"{name}={value}\n" for name, value in settings.items())
+        (self._stage.directory / ENV_FILE).write_text(lines, encoding="utf-8")
+        child = self._program("supervise", "--env-file", ENV_FILE)
+        return Service(child, child.first_line(tick).rpartition(" ")[2])
 
-    def serve_from_postgres(self, server: EmbeddedServer, tick: Tick) -> Service:
-        """Start the service on PostgreSQL, beside the other."""
-        return self._serve("service on PostgreSQL", {"DB_PROVIDER": "postgres", **server.environment}, tick)
+    @property
+    def switched_at(self) -> float:
+        """When the process that serves now was started."""
+        return (self._stage.directory / PID_FILE).stat().st_mtime
 
-    def point_clients_at(self, service: Service) -> None:
-        """Tell the clients where the service is: they look at every new connection."""
-        partial = self._url_file.with_suffix(".new")
-        partial.write_text(service.url, encoding="utf-8")
-        partial.replace(self._url_file)
-
-    def start_clients(self, clients: int, rate: int) -> Child:
+    def start_clients(self, service: Service, clients: int, rate: int) -> Child:
         """Start clients that write until told to stop."""
-        where = ("--url-file", self._url_file.name, "--ledger", self.ledger.name)
+        where = ("--url", service.url, "--ledger", self.ledger.name)
         return self._program("load", *where, "--clients", str(clients), "--rate", str(rate), "--seconds", "0")
 
     def start_probe(self, service: Service, server: EmbeddedServer) -> Child:
@@ -97,7 +91,12 @@ class Interview:
     def _program(self, name: str, *words: str) -> Child:
         return self._stage.python(name, str(self._programs / f"{name}.py"), *words)
 
-    def _serve(self, name: str, environment: dict[str, str], tick: Tick) -> Service:
-        program = str(self._programs / "service.py")
-        child = self._stage.python(name, program, "--port", "0", environment=environment)
-        return Service(child, child.first_line(tick).rpartition(" ")[2])
+    def _hook(self, program: str, *words: str) -> str:
+        return shlex.join([sys.executable, str(self._programs / program), *words, "--env-file", ENV_FILE])
+
+
+def _free_port() -> int:
+    """The service must find its port again when it is started anew."""
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])

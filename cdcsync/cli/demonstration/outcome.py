@@ -46,13 +46,13 @@ class Outcome:
 
 @dataclass(slots=True)
 class MoveOutcome(Outcome):
-    """Figures of an application's move; `pause_parts` and `clients` explain the pause from both sides."""
+    """Figures of an application's move; `switch_parts` and `clients` explain the switch from both sides."""
 
     history_rows: int = 0
     pause_seconds: float = 0.0
     switch_seconds: float = 0.0
     switched_at: str = ""
-    pause_parts: dict[str, float] = field(default_factory=dict)
+    switch_parts: dict[str, float] = field(default_factory=dict)
     clients: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
@@ -75,10 +75,10 @@ class MoveOutcome(Outcome):
             ("commits found", f"{self.commits_found:,} in PostgreSQL, by id and text"),
             ("latency", f"{gauges.latency(self.latencies_ms)} ({len(self.latencies_ms)} samples)"),
             ("", "from the acknowledged COMMIT in SQLite to visible in PostgreSQL"),
-            ("write pause", f"{self.pause_seconds:.2f} s"),
-            *[("", f"  {seconds:.2f} {what}") for what, seconds in self.pause_parts.items()],
-            ("switch", f"{self.switch_seconds:.2f} s until PostgreSQL acknowledged a write"),
-            ("longest wait", f"{self._longest_wait:.2f} s, for a client's write in the pause"),
+            ("write pause", f"{self.pause_seconds:.2f} s, from the fence until PostgreSQL could accept writes"),
+            ("switch", f"{self.switch_seconds:.2f} s"),
+            *[("", f"  {seconds:.2f} {what}") for what, seconds in self.switch_parts.items()],
+            ("longest wait", f"{self._longest_wait:.2f} s, for a client's write in pause and switch"),
             ("writes failed", f"{self.clients['failed']}"),
         ]
 
@@ -102,6 +102,7 @@ class OwnFileOutcome(Outcome):
     copy_seconds: float = 0.0
     tables: list[dict[str, Any]] = field(default_factory=list)
     write_ms: tuple[float, float] | None = None
+    pause_seconds: float | None = None
 
     @property
     def rate(self) -> str:
@@ -114,6 +115,7 @@ class OwnFileOutcome(Outcome):
         return {
             **Outcome.as_json(self),
             "equal": self.equal,
+            "pause_seconds": self.pause_seconds,
             "copy_seconds": self.copy_seconds,
             "write_ms_without_triggers": without,
             "write_ms_with_triggers": with_triggers,
@@ -133,6 +135,8 @@ class OwnFileOutcome(Outcome):
             without, with_triggers = self.write_ms
             value = f"{with_triggers:.3f} ms with the triggers, {without:.3f} ms without"
             rows.append(("one-row write", value))
+        if self.pause_seconds is not None:
+            rows.append(("write pause", f"{self.pause_seconds:.2f} s, if the application were at rest as the copy is"))
         return rows
 
     @property

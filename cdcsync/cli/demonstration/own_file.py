@@ -1,4 +1,4 @@
-"""The play with the user's own file: a copy of it is installed, copied, streamed and verified. No service."""
+"""The play with the user's own file: a copy of it is installed, copied, streamed, verified, cut over. No service."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import shutil
 import statistics
 import time
+from typing import Any
 
 import psycopg
 
 from cdcsync.cli.demonstration import gauges
-from cdcsync.cli.demonstration.children import Child
+from cdcsync.cli.demonstration.children import Child, Tick
 from cdcsync.cli.demonstration.outcome import OwnFileOutcome
 from cdcsync.cli.demonstration.picture import Screen
 from cdcsync.cli.demonstration.stage import Stage, step
@@ -28,6 +29,8 @@ ROOM = 4
 SHOWN_LINES = 6
 MEANINGFUL_SAMPLES = 50
 PATIENCE_SECONDS = 10.0
+# The copy has no application that would wait in vain.
+MOST_PAUSE, APP_BUSY_TIMEOUT = 60, 3600
 LOOK_SECONDS = 0.05
 APPLIED = "SELECT applied_seq FROM cdcsync.status"
 
@@ -51,9 +54,11 @@ class OwnFile:
         with step("copying"):
             self._copy()
         with step("streaming"):
-            self._stream(touches)
+            daemon = self._stream(touches)
         with step("verifying"):
-            self._verify()
+            quarantined = self._verify()
+        with step("cutting over"):
+            self._cut_over(daemon, quarantined)
         return self._outcome
 
     def _make_a_copy(self) -> None:
@@ -85,12 +90,14 @@ class OwnFile:
 
     def _copy(self) -> None:
         self._screen.command("run", "--once", "--json")
-        report = json.loads(self._stage.verb("run", "--once", "--json").succeed(self._watch_copying))
+        report = self._answer(self._stage.verb("run", "--once", "--json"), self._watch_copying)
         self._screen.clear()
         self._outcome.rows, self._outcome.copy_seconds = report["rows"], report["copy_seconds"]
         self._screen.detail(f"{self._outcome.rows:,} rows in {report['copy_seconds']:.1f} s, {self._outcome.rate}")
+        if report["quarantined"]:
+            self._name_what_does_not_fit()
 
-    def _stream(self, touches: Touches) -> None:
+    def _stream(self, touches: Touches) -> Child:
         self._screen.command("run")
         daemon = self._stage.verb("run")
         while not status(self._stage.context)["daemon"]["running"]:
@@ -108,6 +115,7 @@ class OwnFile:
                     self._outcome.commits_found += 1
                 self._outcome.latencies_ms.append((time.perf_counter() - committed) * 1000)
         self._screen.detail(f"latency {gauges.latency(self._outcome.latencies_ms)}")
+        return daemon
 
     def _arrives(self, target: psycopg.Connection[tuple[int]], seq: int, daemon: Child) -> bool:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -121,19 +129,41 @@ class OwnFile:
             daemon.must_live()
             time.sleep(0.001)
 
-    def _verify(self) -> None:
+    def _verify(self) -> int:
         self._screen.command("verify", "--json")
-        verify = self._stage.verb("verify", "--json")
-        failed = verify.wait(self._stage.watch)
-        if failed and not verify.output:
-            verify.succeed()
-        report = json.loads(verify.output)
+        report = self._answer(self._stage.verb("verify", "--json"), self._stage.watch)
         self._outcome.equal, self._outcome.tables = report["equal"], report["tables"]
         for found in report["differences"]:
             where = f"table {found['table']}, key {found['key']}"
             column = "" if found["column"] is None else f", column {found['column']}"
             self._outcome.faults.append(f"{where}{column}: source {found['source']}, target {found['target']}")
         self._screen.detail(f"{'equal' if report['equal'] else 'DIFFERENT'}: {report['rows_compared']:,} rows compared")
+        return int(report["quarantined"])
+
+    def _cut_over(self, daemon: Child, quarantined: int) -> None:
+        if not self._outcome.equal:
+            return
+        words = ("cutover", "--no-backup", "--max-pause", str(MOST_PAUSE), "--accept-quarantine", str(quarantined))
+        self._screen.command(*words, "--json")
+        daemon.may_end()
+        report = self._answer(self._stage.verb(*words, "--json"), self._stage.watch)
+        self._outcome.pause_seconds = report["pause_seconds"]
+        if report["done"]:
+            self._screen.detail(f"fenced, drained, proven, handed over in {report['pause_seconds']:.2f} s")
+        else:
+            self._outcome.faults.append(f"not cut over: {report['reason']}")
+
+    def _name_what_does_not_fit(self) -> None:
+        self._screen.command("quarantine", "list", "--json")
+        for row in self._answer(self._stage.verb("quarantine", "list", "--json"), self._stage.watch)["rows"]:
+            column = "" if row["column"] is None else f", column {row['column']}"
+            self._outcome.faults.append(f"table {row['table']}, key {row['key']}{column}: {row['reason']}")
+
+    @staticmethod
+    def _answer(verb: Child, tick: Tick) -> dict[str, Any]:
+        """Return what a verb answers, a negative answer too; StepFailedError where it gives none."""
+        verb.wait(tick)
+        return dict(json.loads(verb.output or verb.succeed()))
 
     def _watch_copying(self) -> None:
         self._stage.watch()
@@ -151,6 +181,8 @@ def _environment(loaded: Loaded, stage: Stage) -> dict[str, str]:
     values = loaded.settings.model_dump(mode="json", exclude={"tables", "hooks", "target_schema"})
     values |= {"source": stage.source, "target": "embedded", "state_dir": stage.state_dir, "schema": "public"}
     values |= {"log_level": "INFO", "log_format": "text", "guard": True}
+    # The user's hooks are for the user's application: nothing may switch that.
+    values |= {"hooks": "{}", "app_role": "", "app_busy_timeout": APP_BUSY_TIMEOUT}
     names = {name: str(value) for name, value in values.items()}
     if loaded.origins["tables"] == "environment":
         names["tables"] = os.environ[f"{ENVIRONMENT_PREFIX}TABLES"]

@@ -5,8 +5,9 @@ which folds ASCII letters only, as NOCASE does; RTRIM by one on rtrim(column, ' 
 only: other types hold no letters. Where such a column is in the key, the plain constraint comes first, for
 upserts need it.
 
-A CHECK is split where AND joins its parts, and each part is carried that surely means the same. The mapping's
-own default or check stands in for what the source says at that column.
+A CHECK is split where AND joins its parts, and each part is carried that surely means the same. It comes at the
+handover, like foreign keys, for the source may have rows that break it. The mapping's own default or check stands
+in for what the source says at that column, and a check of the mapping's is there from the start.
 
 Texts keep the database's collation and indexes PostgreSQL's place for NULLs, for that is what queries there ask
 for; `differences` names where this is not SQLite's way. Generated columns arrive as plain ones: those are exact,

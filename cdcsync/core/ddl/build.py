@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, get_args
 
 from psycopg import sql
 
 from cdcsync.core.ddl.names import Names
 from cdcsync.core.sqltext.refusal import UntranslatableError
-from cdcsync.words.nouns import NotCarried, TargetStatement
+from cdcsync.words.nouns import NotCarried, NotCarriedKind, Phase, TargetStatement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cdcsync.core.ddl.moved import Moved
     from cdcsync.words.nouns import SourceSchema
-
-Phase: TypeAlias = Literal["table", "default", "check", "not_null", "unique", "index", "foreign_key"]
 
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
@@ -41,11 +39,20 @@ class Build:
         """Add a statement."""
         self.statements.append(TargetStatement(phase, moved.plan.name, name, statement.as_string()))
 
-    def leave(self, moved: Moved, what: str, reason: str | UntranslatableError, suggestion: str = "") -> None:
+    def leave(
+        self,
+        moved: Moved,
+        what: str,
+        reason: str | UntranslatableError,
+        suggestion: str = "",
+        *,
+        kind: NotCarriedKind | None = None,
+        column: str | None = None,
+    ) -> None:
         """List what is not carried; a refusal's own suggestion goes before the one given here."""
         if isinstance(reason, UntranslatableError):
             suggestion = reason.suggestion or suggestion
-        self.left.append(NotCarried(moved.plan.name, what, str(reason), suggestion))
+        self.left.append(NotCarried(moved.plan.name, what, str(reason), suggestion, kind, column))
 
     def relation(self, moved: Moved) -> sql.Composable:
         """Return the table's name in the target."""

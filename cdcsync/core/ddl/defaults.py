@@ -18,6 +18,7 @@ from cdcsync.core.sqltext.literals import sent_literal
 from cdcsync.core.sqltext.refusal import UntranslatableError, refuse
 from cdcsync.core.sqltext.scope import Scope
 from cdcsync.core.sqltext.translate import translate
+from cdcsync.core.toml_text import columns_section
 
 if TYPE_CHECKING:
     from cdcsync.core.ddl.build import Build
@@ -38,8 +39,10 @@ def add_defaults(build: Build, moved: Moved) -> None:
         try:
             default = _given(column, text) if column.default else _carried(text, source, column, moved.plan)
         except UntranslatableError as error:
-            suggestion = f"give default = .. in [tables.{moved.plan.name}.columns]"
-            build.leave(moved, f"default of {column.source}: {text}", error, suggestion)
+            suggestion = f"give default = .. in {columns_section(moved.plan.name)}"
+            build.leave(
+                moved, f"default of {column.source}: {text}", error, suggestion, kind="default", column=column.source
+            )
             continue
         if default is not None:
             statement = _DEFAULT.format(build.relation(moved), sql.Identifier(column.target), default)

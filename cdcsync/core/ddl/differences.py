@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cdcsync.core.collations import is_built_in
 from cdcsync.core.ddl.moved import Moved
 from cdcsync.core.sqltext.kinds import kind_of
 from cdcsync.core.types import parse
@@ -36,7 +37,15 @@ def _collations(moved: Moved) -> Iterator[NotCarried]:
             what, fold = _FOLDS[collation]
             reason = f"= {what} in SQLite, in PostgreSQL it does not"
             suggestion = f"compare and order by {fold}, which the indexes of the column are on"
-            yield NotCarried(moved.plan.name, f"column {column.source} COLLATE {collation}", reason, suggestion)
+            yield NotCarried(
+                moved.plan.name, f"column {column.source} COLLATE {collation}", reason, suggestion, "collation"
+            )
+        elif not is_built_in(collation):
+            reason = "only the application knows the collation, in PostgreSQL the column is compared by its bytes"
+            suggestion = "CREATE COLLATION in PostgreSQL, and name it in the queries and indexes that need it"
+            yield NotCarried(
+                moved.plan.name, f"column {column.source} COLLATE {collation}", reason, suggestion, "collation"
+            )
 
 
 def _orders(moved: Moved) -> Iterator[NotCarried]:

@@ -45,7 +45,7 @@ def add_foreign_keys(build: Build, moved: Moved) -> None:
             pairs = _pairs(moved, parent, key)
         except UntranslatableError as error:
             columns, parent_columns = ", ".join(key.columns), ", ".join(key.parent_columns)
-            build.leave(moved, f"foreign key ({columns}) to {key.parent} ({parent_columns})", error)
+            build.leave(moved, f"foreign key ({columns}) to {key.parent} ({parent_columns})", error, kind="foreign_key")
         else:
             _add(build, moved, parent, key, pairs)
 

@@ -29,7 +29,7 @@ def list_generated(build: Build, moved: Moved) -> None:
             what = f"generated column {column.source}"
             suggestion = _suggestion(build, moved, column, texts.get(column.source, ""))
             again = "; its indexes have to be made again" if column.source in indexed else ""
-            build.leave(moved, what, "it arrives as a plain column", suggestion + again)
+            build.leave(moved, what, "it arrives as a plain column", suggestion + again, kind="generated")
 
 
 def _suggestion(build: Build, moved: Moved, column: ColumnPlan, text: str) -> str:

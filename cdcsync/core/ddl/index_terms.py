@@ -37,7 +37,7 @@ def index_terms(build: Build, moved: Moved, index: Index, what: str) -> tuple[li
             term = _compared_alike(term, column)
         except UntranslatableError as error:
             what_is_left = f"collation {column.collation} of {what}"
-            build.leave(moved, what_is_left, error, "it compares bytes instead")
+            build.leave(moved, what_is_left, error, "it compares bytes instead", kind="collation")
         plain = column.name is not None and term.column is not None
         all_plain = all_plain and plain
         code = term.code if plain or _is_call(term) else sql.SQL("({})").format(term.code)

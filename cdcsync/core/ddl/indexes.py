@@ -49,7 +49,7 @@ def _add(build: Build, moved: Moved, index: Index) -> None:
         terms, plain = index_terms(build, moved, index, what)
         where = index_condition(moved, index)
     except UntranslatableError as error:
-        build.leave(moved, what, error, "create an equivalent index after the cutover")
+        build.leave(moved, what, error, "create an equivalent index after the cutover", kind="index")
         return
     if plain and index is moved.key_index:
         return

@@ -1,5 +1,4 @@
 import { integer, hex, json, listOf, optional, percent, read, text } from './fields.js';
-import { WriteGate } from './gate.js';
 import { checkedText, HttpError, readJson, sendJson } from './http.js';
 import * as store from './store.js';
 
@@ -71,8 +70,7 @@ function failure(error) {
 }
 
 /** Returns the request listener; `warn` gets one line for each error that is not the client's. */
-export function createApp(db, warn) {
-  const gate = new WriteGate();
+export function createApp(db, warn, gate) {
   const guarded = (handle) => async (_, params, request) => {
     const body = request.method === 'DELETE' ? undefined : await readJson(request);
     if (gate.paused) throw new HttpError(503, 'paused');

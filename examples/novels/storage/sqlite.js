@@ -22,8 +22,13 @@ const KINDS = [
   [/^SQLITE_(BUSY|LOCKED|READONLY|FULL|IOERR|CONSTRAINT_TRIGGER)/, 'unavailable'],
 ];
 
+/** After the handover every write fails and says so. */
+const MOVED = /cdcsync: this database moved to PostgreSQL/;
+
 function translated(error) {
-  const kind = KINDS.find(([pattern]) => pattern.test(error.code ?? ''))?.[1];
+  const kind = MOVED.test(error.message)
+    ? 'unavailable'
+    : KINDS.find(([pattern]) => pattern.test(error.code ?? ''))?.[1];
   return kind ? new StorageError(kind, error) : error;
 }
 

@@ -1,0 +1,197 @@
+"""Cutover: fence, drain, prove, decide, hand over, switch; and the way back."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from cdcsync.machine import handover
+from cdcsync.words.errors import RefusedError, TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.pair import Pair
+
+    Make = Callable[..., Pair]
+
+SCHEMA = """
+CREATE TABLE p (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE);
+CREATE TABLE c (id INTEGER PRIMARY KEY, p REFERENCES p ON DELETE CASCADE, at DATETIME);
+CREATE TABLE loose (a, b);
+INSERT INTO p (name) VALUES ('a'), ('b');
+INSERT INTO c VALUES (1, 1, '2024-01-01 00:00:00');
+INSERT INTO loose VALUES (1, 2);
+"""
+
+MOVED = r"moved to PostgreSQL at .*; to return run: cdcsync rollback"
+
+
+@pytest.mark.parametrize("journal", ["wal", "delete"])
+def test_a_cutover_hands_over_what_was_proven_and_fences_sqlite_for_good(make_pair: Make, journal: str) -> None:
+    """Every row, sequences and foreign keys; SQLite refuses writes with a message that says where it all went."""
+    pair = make_pair(SCHEMA)
+    pair.application.execute(f"PRAGMA journal_mode = {journal}")
+    pair.install()
+    pair.sync()
+    pair.verify()
+    pair.write("INSERT INTO p (name) VALUES ('late')", "INSERT INTO loose VALUES (3, 4)", "DELETE FROM c")
+    report = pair.cutover()
+    assert report.done, report
+    assert report.row_counts["p"] == {"source": 3, "target": 3}
+    assert report.row_counts["loose"] == {"source": 2, "target": 2}
+    assert report.verified_keys >= 0
+    keys = pair.target("SELECT convalidated FROM pg_constraint WHERE conrelid = 'c'::regclass AND contype = 'f'")
+    assert keys == [(True,)]
+    for write in ("INSERT OR IGNORE INTO p (name) VALUES ('x')", "DELETE FROM p", "UPDATE loose SET a = 1"):
+        with pytest.raises(sqlite3.OperationalError, match=MOVED):
+            pair.application.execute(write)
+    pair.execute("INSERT INTO p (name) VALUES ('new')")
+    assert pair.target("SELECT max(id) FROM p") == [(4,)]
+
+
+def test_a_rollback_gives_sqlite_back_as_it_was_and_guards_postgresql(make_pair: Make) -> None:
+    """Then the stream goes on, and the next cutover works."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    assert pair.cutover().done
+    report = pair.rollback()
+    assert report.done, report
+    with pytest.raises(psycopg.Error, match="is being filled from SQLite"):
+        pair.execute("INSERT INTO p (name) VALUES ('no')")
+    pair.write("INSERT INTO p (name) VALUES ('again')", "DELETE FROM p WHERE id = 1")
+    pair.sync()
+    assert pair.verify().equal
+    again = pair.cutover()
+    assert again.done, again
+    assert pair.target("SELECT name FROM p ORDER BY id") == [("b",), ("again",)]
+
+
+def test_a_rollback_refuses_where_postgresql_was_written_to_unless_that_is_discarded(make_pair: Make) -> None:
+    """It says which tables; discarded, the rows SQLite never had are gone after the next run."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    assert pair.cutover().done
+    pair.execute("INSERT INTO p (name) VALUES ('pg')")
+    report = pair.rollback()
+    assert not report.done
+    assert report.target_writes == {"p": 1}
+    with pytest.raises(sqlite3.OperationalError, match="moved"):
+        pair.application.execute("DELETE FROM c")
+    assert pair.rollback(discard=True).done
+    pair.sync()
+    assert pair.verify().equal
+    assert pair.target("SELECT name FROM p WHERE name = 'pg'") == []
+
+
+def test_a_rehearsal_leaves_everything_as_it_was(make_pair: Make) -> None:
+    """It tells the pause and hands nothing over."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    before = pair.source("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
+    report = pair.cutover(rehearse=True)
+    assert (report.done, report.rehearsed) == (True, True)
+    assert report.pause_seconds is not None
+    assert pair.source("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2") == before
+    assert pair.target("SELECT count(*) FROM pg_constraint WHERE conrelid = 'c'::regclass AND contype = 'f'") == [(0,)]
+    pair.write("DELETE FROM p WHERE id = 1")
+    pair.sync()
+    assert pair.verify().equal
+
+
+def test_a_cutover_that_was_cut_after_the_decision_goes_on(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then neither side accepts writes, and every other verb says what to do."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    with monkeypatch.context() as patch:
+        patch.setattr(handover, "hand_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    with pytest.raises(sqlite3.OperationalError, match=MOVED):
+        pair.application.execute("DELETE FROM c")
+    with pytest.raises(psycopg.Error, match="is being filled from SQLite"):
+        pair.execute("INSERT INTO p (name) VALUES ('no')")
+    assert pair.target("SELECT state FROM cdcsync.status") == [("fenced",)]
+    for verb in (pair.sync, pair.drain):
+        with pytest.raises(RefusedError, match="run cdcsync cutover to go on, or cdcsync rollback"):
+            verb()
+    assert pair.cutover().done
+    pair.execute("INSERT INTO p (name) VALUES ('yes')")
+
+
+def test_a_cutover_that_was_cut_after_the_decision_can_go_back(
+    make_pair: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was written to PostgreSQL, whose guard is still on."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    with monkeypatch.context() as patch:
+        patch.setattr(handover, "hand_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    assert pair.rollback().done
+    pair.write("DELETE FROM c")
+    pair.sync()
+    assert pair.verify().equal
+
+
+def _cut(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_uninstall_leaves_the_fence_up_until_told_otherwise(make_pair: Make) -> None:
+    """No stale process writes to the old file; everything else of ours is gone."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    assert pair.cutover().done
+    pair.uninstall()
+    assert pair.source("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%cdcsync%'") == []
+    with pytest.raises(sqlite3.OperationalError, match=MOVED):
+        pair.application.execute("DELETE FROM c")
+    pair.execute("INSERT INTO p (name) VALUES ('free')")
+    pair.uninstall(lift_fence=True)
+    pair.application.execute("DELETE FROM c")
+
+
+def test_nothing_to_go_back_from_is_told(make_pair: Make) -> None:
+    """Before any cutover."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    with pytest.raises(RefusedError, match="nothing was handed over"):
+        pair.rollback()
+
+
+def test_going_back_without_postgresql_needs_to_be_told_to_it_later(make_pair: Make) -> None:
+    """It refuses unless target writes may be lost; then SQLite is free, and `run` asks for the other half."""
+    pair = make_pair(SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    assert pair.cutover().done
+    there = pair.settings.target
+    pair.change_settings(target="host=127.0.0.1 port=1 dbname=gone")
+    with pytest.raises(TargetError, match="--discard-target-writes"):
+        pair.rollback()
+    assert pair.rollback(discard=True).done
+    pair.change_settings(target=there)
+    pair.write("INSERT INTO p (name) VALUES ('on SQLite again')")
+    with pytest.raises(RefusedError, match="run cdcsync rollback --discard-target-writes"):
+        pair.run_once()
+    assert pair.rollback(discard=True).done
+    pair.run_once()
+    assert pair.verify().equal
