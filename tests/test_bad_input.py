@@ -210,20 +210,6 @@ def test_table_in_the_way_is_refused_by_install_with_its_name(
     assert cli("check", expect=REFUSED).err == ""
 
 
-def test_value_the_target_cannot_hold_stops_the_copy_with_its_place(cli: Cli, database: Database, source: Path) -> None:
-    """Until there is a quarantine such a value ends `run` with table, key and column; exit 3."""
-    with closing(sqlite3.connect(source)) as db, db:
-        db.execute("INSERT INTO prices VALUES ('ink', 3, 'twelve')")
-    cli("install")
-    result = cli("run", "--once", expect=UNKNOWN)
-    for word in ("table prices", "ink", "column price", "integer"):
-        assert word in result.error_lines[-1]
-    status = cli("status", "--json").json
-    assert status["state"] == "stopped"
-    assert any("column price" in error for error in status["last_errors"])
-    assert database.value("SELECT count(*) FROM prices") == 0
-
-
 def test_role_without_rights_is_refused_with_the_grant_it_needs(cli: Cli, database: Database, source: Path) -> None:
     """A role that may not create a schema is told the GRANT; neither side is changed."""
     on_database = sql.SQL("ON DATABASE {}").format(sql.Identifier(database.name)).as_string()

@@ -89,7 +89,7 @@ def test_every_type_of_the_target_takes_what_fits_it(make_pair: Make) -> None:
     pair.execute(
         TYPES, f"CREATE TABLE t (own text DEFAULT 'x', {target}, id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)"
     )
-    assert findings(pair, "blocking", "warning") == []
+    assert {finding.code for finding in findings(pair, "blocking", "warning")} == {"naive_time"}
     pair.install()
     pair.sync()
     pair.write(f"INSERT INTO t VALUES (2, {values})")
@@ -200,7 +200,7 @@ def test_a_plan_takes_the_types_that_are_there(cli: Cli, database: Database) -> 
     """No proposal for a column of another type, no DDL for a table in place; `check` has nothing to say of the file."""
     connection = sqlite3.connect(cli.cwd / "app.db")
     connection.executescript(
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT, n INTEGER); CREATE TABLE u (id INTEGER, a TEXT);"
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b TEXT, n INTEGER); CREATE TABLE u (id INTEGER, a_id TEXT);"
         "INSERT INTO t VALUES (1, '0b7e5f10-6c1c-4b7e-9d62-3a8f0c2b1d11', '0b7e5f10-6c1c-4b7e-9d62-3a8f0c2b1d11', 1);"
         "INSERT INTO u VALUES (1, '0b7e5f10-6c1c-4b7e-9d62-3a8f0c2b1d11')"
     )
@@ -211,6 +211,6 @@ def test_a_plan_takes_the_types_that_are_there(cli: Cli, database: Database) -> 
     cli("plan", "--write", "cdcsync.toml", "--source", "app.db")
     mapping = tomllib.loads((cli.cwd / "cdcsync.toml").read_text())["tables"]
     assert mapping["t"]["columns"] == {"id": "integer", "a": "varchar(36)", "b": "uuid", "n": "boolean"}
-    assert mapping["u"]["columns"]["a"] == "uuid"
+    assert mapping["u"]["columns"]["a_id"] == "uuid"
     said = cli("check", "--json").json["findings"]
     assert [one for one in said if one["severity"] != "info" and one["code"] != "no_wal"] == []
