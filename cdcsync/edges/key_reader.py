@@ -30,8 +30,9 @@ class KeyReader:
         places = {column.source: place for place, column in enumerate(plan.columns)}
         self.places = [places[column.name] for column in plan.key]
         self.codecs: list[Codec] = [codec_for(column, key=True) for column in plan.key_plans]
-        self._all = rows or rows_of(plan.table)
-        self._keyed = rows or rows_by_key(plan.table, [column.name for column in plan.key])
+        chosen = f"{rows} AS t" if rows else ""
+        self._all = chosen or rows_of(plan.table)
+        self._keyed = chosen or rows_by_key(plan.table, [column.name for column in plan.key])
 
     def logged(self, connection: sqlite3.Connection, low: int, high: int) -> Iterator[Key]:
         """Yield the distinct keys logged in (low, high]."""

@@ -72,8 +72,9 @@ class RowReader:
         key_names = {column.name for column in plan.key}
         self.codecs: list[Codec] = [codec_for(c, key=c.source in key_names) for c in plan.columns]
         self.keys = KeyReader(plan, rows)
-        self._all = rows or rows_of(plan.table)
-        self._keyed = rows or rows_by_key(plan.table, [column.name for column in plan.key])
+        chosen = f"{rows} AS t" if rows else ""
+        self._all = chosen or rows_of(plan.table)
+        self._keyed = chosen or rows_by_key(plan.table, [column.name for column in plan.key])
         plain = [f"t.{sqlite_name(column.source)}" for column in plan.columns]
         self._fast = ", ".join(plain)
         self._careful = with_classes(plain)
