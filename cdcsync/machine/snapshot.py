@@ -49,16 +49,17 @@ class CopyReport:
 
 @dataclass(slots=True)
 class _Section:
-    """What one COPY took: rows that arrived, rows that did not, and the key of the last of either."""
+    """What one COPY took, `most` rows or a page more: what arrived, what did not, and the key of the last of either."""
 
     last: Key | None
+    most: int
     rows: int = 0
     refused: list[QuarantinedRow] = field(default_factory=list)
     ended: bool = False
 
     @property
     def is_full(self) -> bool:
-        return self.rows + len(self.refused) >= SECTION_ROWS
+        return self.rows + len(self.refused) >= self.most
 
 
 def copy_all(session: Session, watch: Watch) -> CopyReport:
@@ -177,7 +178,8 @@ def _copy_until_commit(session: Session, plan: TablePlan, progress: TableProgres
     with session.target.transaction():
         session.store.hold(session.checkpoint.position)
         while not ended and taken < session.settings.copy_commit_rows:
-            section = _copy_section(session, plan, last, watch)
+            most = min(SECTION_ROWS, session.settings.copy_commit_rows - taken)
+            section = _copy_section(session, plan, _Section(last, most), watch)
             session.quarantine.put(plan.number, section.refused, progress.start_seq)
             tell(plan.name, section.refused)
             last, ended = section.last, section.ended
@@ -193,21 +195,20 @@ def _copy_until_commit(session: Session, plan: TablePlan, progress: TableProgres
     return remember(session, progress)
 
 
-def _copy_section(session: Session, plan: TablePlan, after: Key | None, watch: Watch) -> _Section:
+def _copy_section(session: Session, plan: TablePlan, section: _Section, watch: Watch) -> _Section:
     try:
         with session.target.savepoint():
-            return _copy_pages(session, plan, after, watch)
+            return _copy_pages(session, plan, replace(section, refused=[]), watch)
     except psycopg.errors.UniqueViolation as error:
         # Keys are new, and no two of them become one: somebody else wrote to the table.
         message = f"table {plan.name}: PostgreSQL refused the copy: {one_line(error)}; does not retry by itself"
         raise PermanentStopError(message) from error
     except REFUSALS:
-        return _copy_page_by_page(session, plan, after, watch)
+        return _copy_page_by_page(session, plan, section, watch)
 
 
-def _copy_pages(session: Session, plan: TablePlan, after: Key | None, watch: Watch) -> _Section:
+def _copy_pages(session: Session, plan: TablePlan, section: _Section, watch: Watch) -> _Section:
     """Stream pages into one COPY."""
-    section = _Section(after)
 
     def chunks() -> Iterator[list[Row]]:
         for page in _pages(session, plan, section, watch):
@@ -218,10 +219,10 @@ def _copy_pages(session: Session, plan: TablePlan, after: Key | None, watch: Wat
     return section
 
 
-def _copy_page_by_page(session: Session, plan: TablePlan, after: Key | None, watch: Watch) -> _Section:
+def _copy_page_by_page(session: Session, plan: TablePlan, section: _Section, watch: Watch) -> _Section:
     """The same again, each page in a savepoint of its own; the rows PostgreSQL refuses are found by halves."""
-    section, reader, writer = _Section(after), session.readers[plan.number], session.writers[plan.number]
-    before = after
+    reader, writer = session.readers[plan.number], session.writers[plan.number]
+    before = section.last
     for page in _pages(session, plan, section, watch):
         bad = list(refused(session.target, page.rows, lambda part: writer.copy(session.target, [part])))
         section.rows += len(page.rows) - len(bad)
