@@ -181,11 +181,11 @@ def test_a_table_mended_during_its_sweep_is_not_called_different(
     real = sweeper._watch  # noqa: SLF001  what a page ends with
     mended: list[bool] = []
 
-    def watch() -> None:
+    def watch(session: Session) -> None:
         if not mended:
             mended.append(True)
             pair.repair()
-        real()
+        real(session)
 
     monkeypatch.setattr(sweeper, "_watch", watch)
     sweeper.turn()

@@ -8,13 +8,10 @@ from itertools import chain
 
 from cdcsync.edges.spool import Row, Spool
 from cdcsync.machine.refusals import explain, refused
-from cdcsync.machine.row_comparison import RowComparison
+from cdcsync.machine.row_comparison import STEP_ENTRIES, RowComparison
 from cdcsync.machine.verify_report import TableResult
 from cdcsync.words.errors import BadValueError
 from cdcsync.words.nouns import Difference
-
-STEP_ENTRIES = 5000
-"""Entries whose keys are read in one transaction: a few dozen milliseconds."""
 
 
 class Comparison(RowComparison):
@@ -77,7 +74,7 @@ class Comparison(RowComparison):
         lowest = self._pages()
         extras_at = self._extras(lowest)
         self._result.proven_seq = extras_at
-        self._settle(self._keys_logged(lowest, extras_at))
+        self._settle(self._keys_logged(lowest))
         self._report.seq = max(self._report.seq, extras_at)
         self._result.rows_target += self._result.rows_source
         self._result.quarantined = self._session.quarantine.count(self._plan.number)

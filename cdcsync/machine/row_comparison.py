@@ -28,6 +28,9 @@ from cdcsync.words.nouns import Difference, TablePlan
 
 PAGE_ROWS = 1000
 
+STEP_ENTRIES = 5000
+"""Entries whose keys are read in one transaction: a few dozen milliseconds."""
+
 
 @dataclass(slots=True)
 class _Look:
@@ -141,10 +144,14 @@ class RowComparison:
     def _logged_since(self, low: int) -> Iterator[Key]:
         """Yield the keys with entries above `low`, up to the head of now.
 
-        Not only up to the target's position: a cycle that was split carries rows newer than where it ended.
+        Not only up to the target's position: a cycle that was split carries rows newer than where it ended. In steps: a
+        long backlog read in one go would keep the write-ahead log from beginning anew.
         """
-        with self._session.source.reading() as connection:
-            yield from self._keys.logged(connection, low, int(self._session.source.ask("head")))
+        head = self._head()
+        for start in range(low, head, STEP_ENTRIES):
+            with self._session.source.reading() as connection:
+                keys = list(self._keys.logged(connection, start, min(start + STEP_ENTRIES, head)))
+            yield from keys
 
     def _moving(self, identities: set[str], low: int) -> set[str]:
         """Return which of these keys have entries above `low`."""
@@ -165,14 +172,12 @@ class RowComparison:
                 self._different(Difference(self._plan.name, key, None, None, "(row)"))
         return position
 
-    def _keys_logged(self, low: int, position: int) -> Iterator[list[Key]]:
-        """Yield the keys that changed while the pass was under way, read in one go and kept on disk."""
+    def _keys_logged(self, low: int) -> Iterator[list[Key]]:
+        """Yield the keys that changed while the pass was under way, kept on disk: more may come meanwhile."""
         with Spool() as spool:
-            with self._session.source.reading() as connection:
-                head = max(int(self._session.source.ask("head")), position)
-                for keys in chunks(self._keys.logged(connection, low, head), PAGE_ROWS):
-                    # A spool keeps any marshallable rows; keys are pairs of storage class and value.
-                    spool.add(cast("list[Row]", keys))
+            for keys in chunks(self._logged_since(low), PAGE_ROWS):
+                # A spool keeps any marshallable rows; keys are pairs of storage class and value.
+                spool.add(cast("list[Row]", keys))
             for rows in spool.chunks():
                 yield cast("list[Key]", rows)
 

@@ -34,7 +34,7 @@ class SelectionComparison(RowComparison):
         lowest = self._pages()
         if self._has_parents:
             self._too_many(lowest)
-        logged = self._keys_logged(lowest, 0) if self._unsettled else iter(())
+        logged = self._keys_logged(lowest) if self._unsettled else iter(())
         unsettled = ([key for key in keys if self._keys.identity(key) in self._unsettled] for keys in logged)
         self._settle(filter(None, unsettled))
         self._report.seq = max(self._report.seq, lowest)
@@ -56,7 +56,8 @@ class SelectionComparison(RowComparison):
             return
         for keys in self._all_keys():
             self._comparer.see([[sent for key in keys if (sent := self._keys.sent(key)) is not None]])
-        for keys in self._keys_logged(lowest, self._extras(lowest)):
+        self._extras(lowest)
+        for keys in self._keys_logged(lowest):
             sent_keys = [sent for key in keys if (sent := self._keys.sent(key)) is not None]
             with self._comparer.snapshot(self._session.store.source_id):
                 places = self._comparer.unwanted(sent_keys)

@@ -20,8 +20,11 @@ from cdcsync.machine.comparison import Comparison
 from cdcsync.machine.context import Context
 from cdcsync.machine.session import Session
 from cdcsync.machine.verify_report import TableResult, VerifyReport
-from cdcsync.words.errors import CdcsyncError, StopRequestedError
+from cdcsync.words.errors import CdcsyncError, GaveUpError, StopRequestedError
 from cdcsync.words.nouns import TablePlan
+
+MOST_BEHIND = 20_000
+"""Entries the target may be behind: further behind nearly everything differs for the moment, and says nothing."""
 
 TURN_SECONDS = 1.0
 """Between two turns, and while a large table is read through, between two looks at what changed in the others."""
@@ -66,6 +69,7 @@ class Sweeper:
         try:
             session = self._prepared()
             if session.store.read().state == "streaming":
+                self._watch(session)
                 self._sweep_what_is_unproven(session)
                 self._follow(session)
         except StopRequestedError:
@@ -123,7 +127,7 @@ class Sweeper:
         def gently(_table: str, rows: int) -> None:
             """Keep to the rate the settings give; what was proven of the other tables must not grow old meanwhile."""
             self._ending.wait(rows / self._rate)
-            self._watch()
+            self._watch(session)
             if time.monotonic() - self._followed_at > TURN_SECONDS:
                 self._follow(session, besides=plan)
 
@@ -146,7 +150,7 @@ class Sweeper:
             return
         report = VerifyReport()
         began = time.perf_counter()
-        result = Comparison(session, plan, report, None, lambda _table, _rows: self._watch()).since(before.seq)
+        result = Comparison(session, plan, report, None, lambda _table, _rows: self._watch(session)).since(before.seq)
         if result.rows_source >= MEASURED_KEYS:
             session.ledger.measured(result.rows_source / (time.perf_counter() - began))
         if result.proven_seq is not None and self._still_holds(session, result):
@@ -157,9 +161,15 @@ class Sweeper:
         """Tell whether a difference is one: none is while drift or another history is answered, or rows are mended."""
         return not result.differences or (self._is_as_it_was(session) and session.store.read().state == "streaming")
 
-    def _watch(self) -> None:
+    def _watch(self, session: Session) -> None:
+        """Called at every page. Raises GaveUpError where the target is far behind: there is always a later turn."""
         if self._ending.is_set():
             raise StopRequestedError
+        with session.source.reading():
+            head = int(session.source.ask("head"))
+        if head - session.store.read().position.seq > MOST_BEHIND:
+            message = "the target is too far behind to be compared"
+            raise GaveUpError(message)
 
     @staticmethod
     def _tell(session: Session, plan: TablePlan, report: VerifyReport, result: TableResult) -> None:

@@ -210,6 +210,12 @@ class Bank:
             with pytest.raises(psycopg.IntegrityError):
                 admin.execute(statement)
 
+    def checks_of_the_handover(self, table: str) -> list[str]:
+        """Return the CHECKs of the source that the copy gets at the handover."""
+        query = "SELECT statement FROM cdcsync.pending_ddl WHERE phase = 'source_check' AND table_name = %s"
+        with self._database.server.admin(self._database.name) as admin:
+            return [statement for (statement,) in admin.execute(query, [table])]
+
     def statement_for_a_person(self, daemon: Running) -> str:
         """Return the statement the last line of a stopped daemon asks for, which `status` shows too."""
         last = daemon.err.splitlines()[-1]
