@@ -30,6 +30,16 @@ INSERT INTO loose VALUES (1, 2);
 MOVED = r"moved to PostgreSQL at .*; to return run: cdcsync rollback"
 
 
+@pytest.fixture
+def pair(make_pair: Make) -> Pair:
+    """A source that can be cut over at once."""
+    made = make_pair(SCHEMA)
+    made.install()
+    made.sync()
+    made.verify()
+    return made
+
+
 @pytest.mark.parametrize("journal", ["wal", "delete"])
 def test_a_cutover_hands_over_what_was_proven_and_fences_sqlite_for_good(make_pair: Make, journal: str) -> None:
     """Every row, sequences and foreign keys; SQLite refuses writes with a message that says where it all went."""
@@ -53,12 +63,8 @@ def test_a_cutover_hands_over_what_was_proven_and_fences_sqlite_for_good(make_pa
     assert pair.target("SELECT max(id) FROM p") == [(4,)]
 
 
-def test_a_rollback_gives_sqlite_back_as_it_was_and_guards_postgresql(make_pair: Make) -> None:
+def test_a_rollback_gives_sqlite_back_as_it_was_and_guards_postgresql(pair: Pair) -> None:
     """Then the stream goes on, and the next cutover works."""
-    pair = make_pair(SCHEMA)
-    pair.install()
-    pair.sync()
-    pair.verify()
     assert pair.cutover().done
     report = pair.rollback()
     assert report.done, report
@@ -72,12 +78,8 @@ def test_a_rollback_gives_sqlite_back_as_it_was_and_guards_postgresql(make_pair:
     assert pair.target("SELECT name FROM p ORDER BY id") == [("b",), ("again",)]
 
 
-def test_a_rollback_refuses_where_postgresql_was_written_to_unless_that_is_discarded(make_pair: Make) -> None:
+def test_a_rollback_refuses_where_postgresql_was_written_to_unless_that_is_discarded(pair: Pair) -> None:
     """It says which tables; discarded, the rows SQLite never had are gone after the next run."""
-    pair = make_pair(SCHEMA)
-    pair.install()
-    pair.sync()
-    pair.verify()
     assert pair.cutover().done
     pair.execute("INSERT INTO p (name) VALUES ('pg')")
     report = pair.rollback()
@@ -91,12 +93,8 @@ def test_a_rollback_refuses_where_postgresql_was_written_to_unless_that_is_disca
     assert pair.target("SELECT name FROM p WHERE name = 'pg'") == []
 
 
-def test_a_rehearsal_leaves_everything_as_it_was(make_pair: Make) -> None:
+def test_a_rehearsal_leaves_everything_as_it_was(pair: Pair) -> None:
     """It tells the pause and hands nothing over."""
-    pair = make_pair(SCHEMA)
-    pair.install()
-    pair.sync()
-    pair.verify()
     before = pair.source("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2")
     report = pair.cutover(rehearse=True)
     assert (report.done, report.rehearsed) == (True, True)
@@ -108,12 +106,8 @@ def test_a_rehearsal_leaves_everything_as_it_was(make_pair: Make) -> None:
     assert pair.verify().equal
 
 
-def test_a_cutover_that_was_cut_after_the_decision_goes_on(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cutover_that_was_cut_after_the_decision_goes_on(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until then neither side accepts writes, and every other verb says what to do."""
-    pair = make_pair(SCHEMA)
-    pair.install()
-    pair.sync()
-    pair.verify()
     with monkeypatch.context() as patch:
         patch.setattr(handover, "hand_over", _cut)
         with pytest.raises(KeyboardInterrupt):
@@ -130,14 +124,8 @@ def test_a_cutover_that_was_cut_after_the_decision_goes_on(make_pair: Make, monk
     pair.execute("INSERT INTO p (name) VALUES ('yes')")
 
 
-def test_a_cutover_that_was_cut_after_the_decision_can_go_back(
-    make_pair: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cutover_that_was_cut_after_the_decision_can_go_back(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was written to PostgreSQL, whose guard is still on."""
-    pair = make_pair(SCHEMA)
-    pair.install()
-    pair.sync()
-    pair.verify()
     with monkeypatch.context() as patch:
         patch.setattr(handover, "hand_over", _cut)
         with pytest.raises(KeyboardInterrupt):
@@ -152,12 +140,8 @@ def _cut(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_uninstall_leaves_the_fence_up_until_told_otherwise(make_pair: Make) -> None:
+def test_uninstall_leaves_the_fence_up_until_told_otherwise(pair: Pair) -> None:
     """No stale process writes to the old file; everything else of ours is gone."""
-    pair = make_pair(SCHEMA)
-    pair.install()
-    pair.sync()
-    pair.verify()
     assert pair.cutover().done
     pair.uninstall()
     assert pair.source("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%cdcsync%'") == []
@@ -176,12 +160,8 @@ def test_nothing_to_go_back_from_is_told(make_pair: Make) -> None:
         pair.rollback()
 
 
-def test_going_back_without_postgresql_needs_to_be_told_to_it_later(make_pair: Make) -> None:
+def test_going_back_without_postgresql_needs_to_be_told_to_it_later(pair: Pair) -> None:
     """It refuses unless target writes may be lost; then SQLite is free, and `run` asks for the other half."""
-    pair = make_pair(SCHEMA)
-    pair.install()
-    pair.sync()
-    pair.verify()
     assert pair.cutover().done
     there = pair.settings.target
     pair.change_settings(target="host=127.0.0.1 port=1 dbname=gone")

@@ -18,13 +18,14 @@ from loguru import logger
 from cdcsync.edges.backup import back_up
 from cdcsync.edges.fence import Fence, fence, fence_message
 from cdcsync.edges.grants import standbys
-from cdcsync.edges.target import one_line, passes_by_itself
+from cdcsync.edges.target import one_line
 from cdcsync.machine import handover, switch
 from cdcsync.machine.comparison import Comparison
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport, Refusal
 from cdcsync.machine.drain import left_behind
 from cdcsync.machine.estimate import fixed_seconds
+from cdcsync.machine.forward import go_forward
 from cdcsync.machine.gates import CutoverOptions, estimated_pause, refusals, too_long
 from cdcsync.machine.hooks import run_hook
 from cdcsync.machine.session import Session
@@ -43,9 +44,6 @@ from cdcsync.words.errors import (
 
 MEASURED_KEYS = 100
 """Fewer keys say nothing about how many are compared in a second."""
-
-FORWARD_SECONDS = 60.0
-"""How long a lost PostgreSQL is asked again after the decision."""
 
 Watch = Callable[[], None]
 
@@ -170,19 +168,8 @@ def _decide(context: Context, session: Session, options: CutoverOptions, report:
         except BaseException:
             _unfence(session, held)
             raise
-        _go_forward(context, session, report, held.since)
+        go_forward(context, session, report, held.since)
     return True
-
-
-def _go_forward(context: Context, session: Session, report: CutoverReport, since: float) -> None:
-    """What follows the decision; whatever fails now, nobody says that the application goes on with SQLite."""
-    try:
-        with switch.Counting(context, session) as counting:
-            _hand_over_for_certain(context, session, report)
-            report.pause_seconds = round(time.monotonic() - since, 3)
-            switch.switch(session, report, counting)
-    except (CdcsyncError, psycopg.Error) as error:
-        report.reason = one_line(error)
 
 
 def _interrupt(session: Session) -> None:
@@ -250,44 +237,6 @@ def _refuse_different(found: VerifyReport, report: CutoverReport) -> None:
         raise RefusedError(message)
 
 
-def _hand_over_for_certain(context: Context, session: Session, report: CutoverReport) -> None:
-    """After the decision: neither side accepts writes until this is done, so a lost PostgreSQL is asked again."""
-    deadline = time.monotonic() + FORWARD_SECONDS
-    with report.step("handover"):
-        began = time.monotonic()
-        try:
-            report.remarks += handover.hand_over(session, _nothing_more).remarks
-        except (CdcsyncError, psycopg.Error) as error:
-            _hand_over_again(context, session, report, error, deadline)
-        else:
-            session.store.handover_took(fixed_seconds(report.steps) + time.monotonic() - began)
-
-
-def _hand_over_again(
-    context: Context, session: Session, report: CutoverReport, error: Exception, deadline: float
-) -> None:
-    while passes_by_itself(error) and time.monotonic() < deadline:
-        logger.warning("the handover waits for PostgreSQL: {}", one_line(error))
-        time.sleep(0.2)
-        try:
-            session.reopen(context, "cutover")
-            if session.checkpoint.state != "cut_over":
-                report.remarks += handover.hand_over(session, _nothing_more).remarks
-        except (CdcsyncError, psycopg.Error) as again:
-            error = again
-        else:
-            return
-    message = (
-        f"decided, and then PostgreSQL failed: {one_line(error)}; neither side accepts writes: run cdcsync cutover "
-        "again, which goes on from here, or cdcsync rollback --discard-target-writes"
-    )
-    raise RefusedError(message)
-
-
-def _nothing_more() -> None:
-    """The decision was made by the commit of the fence."""
-
-
 def _resume(context: Context, session: Session, report: CutoverReport) -> None:
     """Go on after the decision, which was made by a cutover that was cut short."""
     logger.warning("the source is fenced: going on with the cutover that was cut short")
@@ -300,7 +249,7 @@ def _resume(context: Context, session: Session, report: CutoverReport) -> None:
         with report.step("drain"):
             # Whatever came before the fence is applied already; this only makes sure of it.
             catch_up(session, Sync(session), _no_watch)
-        _go_forward(context, session, report, began)
+        go_forward(context, session, report, began)
     except (CdcsyncError, psycopg.Error) as error:
         report.reason = one_line(error)
         session.release()
