@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOOK_SECONDS = 0.005
-TRIES = 200
+TRYING_SECONDS = 120.0
+"""How long a step is run again: the slower the machine, the more often another commit comes before its first write."""
+
 SLOW_SECONDS = 7.0
 """What the copy of a large table may take: longer than a new table has to be there before it is captured."""
 
@@ -32,7 +34,7 @@ def serve(commands: Path, run: Callable[[str], None]) -> None:
                 break
             # Each tool has its own class for it; another error is the end of the process, with its traceback.
             except Exception as error:
-                if "database is locked" not in str(error) or retries == TRIES:
+                if "database is locked" not in str(error) or time.time() - began > TRYING_SECONDS:
                     raise
                 retries += 1
         _say({"step": name, "began": began, "ended": time.time(), "retries": retries})
