@@ -125,6 +125,8 @@ def _catch_up(session: Session, options: CutoverOptions, report: CutoverReport) 
         catch_up(session, sync, _no_watch)
     report.verified_keys = 0
     report.remarks = left_behind(session) + _durability_remarks(session)
+    if not session.settings.app_role:
+        report.remarks.append("app_role is not set: whether the application may use the tables was not checked")
     report.estimated_pause_seconds = estimated_pause(session)
     report.refusals = [*refusals(session, options), *too_long(session, options)]
     return None if _is_refused(report) else sync
