@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 TOOLS = Path(sys.executable).parent
 VERBS = (
     *("check", "plan", "install", "uninstall", "run", "status", "lag", "verify", "drain", "config show"),
+    *("cutover", "rollback", "quarantine list", "quarantine show", "quarantine retry"),
     *("config check", "demo", "psql", "unit"),
 )
 # How statements begin, but for the GRANT and the like that messages advise; no f-string may put them together.
@@ -56,6 +57,11 @@ def _files() -> list[Path]:
 def test_ruff_finds_nothing() -> None:
     """Every rule but the ones switched off with a reason in pyproject.toml holds everywhere."""
     _run(TOOLS / "ruff", "check", ".")
+
+
+def test_ruff_would_format_nothing_otherwise() -> None:
+    """Layout is the formatter's business."""
+    _run(TOOLS / "ruff", "format", "--check", ".")
 
 
 def test_mypy_finds_nothing_in_strict_mode() -> None:

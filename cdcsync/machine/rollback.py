@@ -110,5 +110,3 @@ def switch_back(session: Session, report: RollbackReport) -> None:
         run_hook(session, "after_rollback", "streaming")
     except HookError as failed:
         report.remarks.append(str(failed))
-
-

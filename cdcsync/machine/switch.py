@@ -131,5 +131,3 @@ def _compare(session: Session, report: CutoverReport) -> None:
             session.store.note("error", message)
     if not report.row_counts:
         report.remarks.append("rows were not counted")
-
-

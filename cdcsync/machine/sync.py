@@ -97,9 +97,7 @@ class Sync:
         state: State = session.steady if steady else "catching_up"
 
         def advance() -> None:
-            session.store.advance(
-                batch.before, batch.after, state, consistent=steady, rate=self._rate(batch, began)
-            )
+            session.store.advance(batch.before, batch.after, state, consistent=steady, rate=self._rate(batch, began))
 
         if batch.count <= FEW_ROWS and not batch.joining and write is writing.upsert:
             self._in_one_round_trip(batch, advance)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import psycopg
-from cdcsync.machine.bad_rows import refused
 
 from cdcsync.core.plan import table_plans
 from cdcsync.edges.rows import RowList, RowReader
 from cdcsync.edges.schema import read_schema
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
+from cdcsync.machine.refusals import refused
 from cdcsync.words.settings import Settings
 from support.value_dice import Bytes, Value
 
