@@ -173,7 +173,7 @@ def measure_install(folder: Path, target: str, rounds: int) -> None:
                 [sys.executable, "-c", WRITER, source], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
             time.sleep(1)
-            locked.append(install(context).locked_seconds)
+            locked.append(install(context).locked.longest_seconds)
             freed.append(uninstall(context, drop_control=True, source_only=False))
             waited.append(float(writer.communicate()[0]))
             drop_tables(target)

@@ -10,6 +10,9 @@ INSERT OR REPLACE INTO _cdcsync_meta (name, value) VALUES (?, ?);
 -- name: add_table
 INSERT INTO _cdcsync_tables (number, name, shape) VALUES (?, ?, ?);
 
+-- name: has_registry
+SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_cdcsync_tables';
+
 -- name: drop_registry
 DROP TABLE IF EXISTS _cdcsync_tables;
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 CHANGELOG = """
 CREATE TABLE _cdcsync_log (seq INTEGER PRIMARY KEY, tbl, at, {keys});
 CREATE TABLE _cdcsync_meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
-CREATE TABLE _cdcsync_tables (number INTEGER PRIMARY KEY, name TEXT NOT NULL, shape TEXT NOT NULL);
 """
 
 USERS = "CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT COLLATE NOCASE UNIQUE, name TEXT)"
@@ -181,6 +180,7 @@ END;
 """
 
 LAST = """
+CREATE TABLE _cdcsync_tables (number INTEGER PRIMARY KEY, name TEXT NOT NULL, shape TEXT NOT NULL);
 CREATE VIEW _cdcsync_last AS SELECT 1;
 """
 

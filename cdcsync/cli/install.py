@@ -40,9 +40,7 @@ def report(done: InstallReport) -> None:
     if done.already:
         show.line(f"already installed: {done.tables} tables are captured")
         return
-    show.line(
-        f"installed: {done.tables} tables are captured; the write lock was held for {done.locked_seconds * 1000:.1f} ms"
-    )
+    show.line(f"installed: {done.tables} tables are captured; the write lock was held for {done.locked}")
     if done.again:
         show.line("PostgreSQL knows this source from before: cdcsync run makes its tables equal to this file")
     for left in done.not_carried:

@@ -25,11 +25,11 @@ def command(
     ] = False,
 ) -> int:
     """Leave the source as it was, and take guard and triggers off the target's tables. User tables stay."""
-    seconds = uninstall(context, drop_control=drop_control, source_only=source_only, lift_fence=lift_fence)
-    if seconds is None:
+    held = uninstall(context, drop_control=drop_control, source_only=source_only, lift_fence=lift_fence)
+    if held is None:
         show.line("not installed: nothing to do")
     else:
-        show.line(f"uninstalled; the write lock was held for {seconds * 1000:.1f} ms")
+        show.line(f"uninstalled; the write lock was held for {held}")
     return 0
 
 

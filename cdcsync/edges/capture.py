@@ -1,6 +1,6 @@
 """The write side of the source: putting changelog and triggers in, again after drift, and out; pruning.
 
-Only this and the fence open the source for writing. Each function is one short transaction.
+Only this and the fence open the source for writing, each time for short transactions.
 """
 
 from __future__ import annotations
@@ -8,52 +8,72 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
-from collections.abc import Collection, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 from cdcsync.core.drift import shapes
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.source import schema_objects
-from cdcsync.edges.statements import sqlite_statement, trigger_template
-from cdcsync.edges.triggers import Captured, changelog_statements, trigger_statements
-from cdcsync.edges.write_lock import writing
-from cdcsync.words.errors import RefusedError, SchemaMovedError
+from cdcsync.edges.statements import sqlite_statement
+from cdcsync.edges.triggers import Captured, changelog_statements, closing_statements, trigger_statements
+from cdcsync.edges.write_lock import LockHeld, refuse_moved, write_in_steps, writing
+from cdcsync.words.errors import RefusedError, SourceBusyError
 
 PRUNE_LOCK_SECONDS = 0.1
 
 
 def statements(captured: Sequence[Captured]) -> list[str]:
     """Return every statement `install` runs, in order. Executes nothing."""
-    rendered = changelog_statements(captured)
-    for number, table, key in captured:
-        rendered.extend(trigger_statements(number, table, key))
-    return [*rendered, trigger_template("last").template]
+    return [*changelog_statements(captured), *_all_triggers(captured), *closing_statements()]
 
 
-def install(path: Path, captured: Sequence[Captured], schema_version: int, source_id: str | None = None) -> float:
-    """Create changelog and triggers in one transaction; return the seconds the write lock was held.
+def _all_triggers(captured: Sequence[Captured]) -> list[str]:
+    return [statement for one in captured for statement in trigger_statements(*one)]
+
+
+def install(path: Path, captured: Sequence[Captured], schema_version: int, source_id: str | None = None) -> LockHeld:
+    """Create changelog and triggers, a few in each transaction; return how long the write lock was held.
+
+    The registry comes last: until it is there the source counts as not installed, and what a kill leaves of an
+    installation logs changes that nobody reads until the next one, or `uninstall`, takes it off.
 
     `source_id` is given where the target knows this source already: an older file without a changelog came back.
     Raises RefusedError if the schema changed since `schema_version`, or a statement fails: the source is then
     as it was. Raises SourceBusyError if the lock cannot be had.
     """
     rehearse(captured)
-    rendered = statements(captured)
-    with writing(path) as connection:
-        began = time.perf_counter()
-        _refuse_moved(connection, schema_version)
+    opening, triggers, closing = changelog_statements(captured), _all_triggers(captured), closing_statements()
+
+    def work(connection: sqlite3.Connection) -> Iterator[None]:
+        refuse_moved(connection, schema_version)
         # What is left of an installation whose changelog somebody dropped makes every write fail.
-        _drop_all(connection)
-        for statement in rendered:
+        yield from _drop_all(connection)
+        for statement in opening:
             _run(connection, statement)
         connection.execute(_statement("genesis"), (str(uuid.uuid4()),))
+        for statement in triggers:
+            _run(connection, statement)
+            yield
+        for statement in closing:
+            _run(connection, statement)
         _write_registry(connection, [(number, table.name) for number, table, _ in captured])
         meta = {"source_id": source_id or str(uuid.uuid4()), "epoch": str(uuid.uuid4())}
         meta["installed_at"] = time.strftime("%FT%TZ", time.gmtime())
         connection.executemany(_statement("add_meta"), meta.items())
-        connection.execute("COMMIT")
-        return time.perf_counter() - began
+
+    try:
+        return write_in_steps(path, work)
+    except BaseException:
+        with suppress(SourceBusyError):
+            write_in_steps(path, _undo)
+        raise
+
+
+def _undo(connection: sqlite3.Connection) -> Iterator[None]:
+    """Take off what an installation had made; not what another one, quicker than it, has finished."""
+    if not connection.execute(_statement("has_registry")).fetchone()[0]:
+        yield from _drop_all(connection)
 
 
 def reinstall(
@@ -63,16 +83,18 @@ def reinstall(
     *,
     anew: Collection[int],
     new_history: bool = False,
-) -> float:
+) -> LockHeld:
     """Make the triggers of the tables numbered `anew` again; the registry holds `captured` afterwards.
 
+    Cut short, it leaves triggers younger than the registry's view behind, which count as made anew by somebody.
+
     `new_history` gives the changelog another epoch: the file is not the one its position was taken from.
-    Returns the seconds the write lock was held. Raises what `install` does.
+    Returns how long the write lock was held. Raises what `install` does.
     """
     rehearse([one for one in captured if one[0] in anew])
-    with writing(path) as connection:
-        began = time.perf_counter()
-        _refuse_moved(connection, schema_version)
+
+    def work(connection: sqlite3.Connection) -> Iterator[None]:
+        refuse_moved(connection, schema_version)
         for number in anew:
             for (name,) in connection.execute(_statement("triggers_of"), (number,)).fetchall():
                 _drop(connection, "trigger", name)
@@ -80,18 +102,19 @@ def reinstall(
         for number, table, key in captured:
             for statement in trigger_statements(number, table, key) if number in anew else ():
                 _run(connection, statement)
+            yield
         # Made last, so that they lie behind every table and trigger of ours: see core.drift.
         for (name,) in connection.execute(_statement("our_views")).fetchall():
             _drop(connection, "view", name)
         connection.execute(_statement("drop_registry"))
-        _run(connection, trigger_template("registry").template)
-        _run(connection, trigger_template("last").template)
+        for statement in closing_statements():
+            _run(connection, statement)
         _write_registry(connection, [(number, table.name) for number, table, _ in captured])
         if new_history:
             connection.execute(_statement("set_epoch"), (str(uuid.uuid4()),))
             connection.execute(_statement("begin_history"), (str(uuid.uuid4()),))
-        connection.execute("COMMIT")
-        return time.perf_counter() - began
+
+    return write_in_steps(path, work)
 
 
 def prune(path: Path, below: int, least_age_hours: float, limit: int) -> tuple[int, float]:
@@ -105,12 +128,6 @@ def prune(path: Path, below: int, least_age_hours: float, limit: int) -> tuple[i
         deleted = connection.execute(_statement("prune"), (below, least_age_hours / 24, limit)).rowcount
         connection.execute("COMMIT")
         return deleted, time.perf_counter() - began
-
-
-def _refuse_moved(connection: sqlite3.Connection, schema_version: int) -> None:
-    if connection.execute("PRAGMA schema_version").fetchone()[0] != schema_version:
-        message = "the schema of the source changed while cdcsync was looking at it: run it again"
-        raise SchemaMovedError(message)
 
 
 def _write_registry(connection: sqlite3.Connection, names: Sequence[tuple[int, str]]) -> None:
@@ -151,24 +168,23 @@ def rehearse(captured: Sequence[Captured]) -> None:
                 _run(empty, explain.substitute(table=sqlite_name(table.name), column=column))
 
 
-def uninstall(path: Path, spared: Collection[str] = ()) -> float:
-    """Drop triggers, then tables, in one transaction; return the seconds the write lock was held.
+def uninstall(path: Path, spared: Collection[str] = ()) -> LockHeld:
+    """Drop triggers, then tables, a few in each transaction; return how long the write lock was held.
 
-    Triggers first: one that is left without its changelog makes every write of the application fail. `spared` are names
-    of triggers that stay.
+    `spared` are names of triggers that stay. Raises what `writing` does, and SchemaMovedError where the application
+    changed its schema meanwhile; what is left is dropped by the next call.
     """
-    with writing(path) as connection:
-        began = time.perf_counter()
-        _drop_all(connection, spared)
-        connection.execute("COMMIT")
-        return time.perf_counter() - began
+    return write_in_steps(path, lambda connection: _drop_all(connection, spared))
 
 
-def _drop_all(connection: sqlite3.Connection, spared: Collection[str] = ()) -> None:
+def _drop_all(connection: sqlite3.Connection, spared: Collection[str] = ()) -> Iterator[None]:
+    """Without its registry the source is not installed any more; a trigger that outlived the log would fail."""
+    connection.execute(_statement("drop_registry"))
     for kind in ("trigger", "view", "table"):
         for (name,) in connection.execute(_statement(f"our_{kind}s")).fetchall():
             if name not in spared:
                 _drop(connection, kind, name)
+                yield
 
 
 def _drop(connection: sqlite3.Connection, kind: str, name: str) -> None:

@@ -15,13 +15,14 @@ Captured = tuple[int, Table, tuple[KeyColumn, ...]]
 
 
 def changelog_statements(captured: Sequence[Captured]) -> list[str]:
-    """Return the statements that create our tables in the source; the log is as wide as the widest key."""
+    """Return the statements that come before the triggers; the log is as wide as the widest key."""
     width = max((len(key) for _, _, key in captured), default=1) or 1
-    return [
-        _filled("changelog", log_keys=_log_keys(width)),
-        trigger_template("meta").template,
-        trigger_template("registry").template,
-    ]
+    return [_filled("changelog", log_keys=_log_keys(width)), trigger_template("meta").template]
+
+
+def closing_statements() -> list[str]:
+    """Return the statements that come after the triggers: see core.drift for what their place tells."""
+    return [trigger_template("registry").template, trigger_template("last").template]
 
 
 def trigger_statements(number: int, table: Table, key: tuple[KeyColumn, ...]) -> list[str]:

@@ -19,6 +19,7 @@ from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.triggers import Captured
+from cdcsync.edges.write_lock import LockHeld
 from cdcsync.machine.build import build_tables, register_tables
 from cdcsync.machine.capturable import capture_findings
 from cdcsync.machine.check import structural_findings
@@ -31,12 +32,12 @@ from cdcsync.words.settings import Settings
 
 @dataclass(slots=True)
 class InstallReport:
-    """What install did. `locked_seconds` is 0 where the source was installed already.
+    """What install did. `locked` is empty where the source was installed already.
 
     `again`: the target knew this source from an earlier file; its tables will be made equal to this one.
     """
 
-    locked_seconds: float = 0.0
+    locked: LockHeld = field(default_factory=LockHeld)
     tables: int = 0
     already: bool = False
     again: bool = False
@@ -72,7 +73,7 @@ def install(context: Context) -> InstallReport:
             report.not_carried = built.not_carried
             # Killed after this, the source is installed and the target knows nothing: the next install does its half.
             if not whole:
-                report.locked_seconds = capture.install(source.path, captured(plans), schema_version, known)
+                report.locked = capture.install(source.path, captured(plans), schema_version, known)
             source_id, place = Installation(source).source_id, _place(source)
             control.register(target, source_id, place, context.schema, _head(source), guard=context.settings.guard)
             register_tables(target, source_id, context.schema, plans, built)
@@ -111,8 +112,8 @@ def _install_again(context: Context, source: Source, target: Target, source_id: 
         if plan.name in registered
     ]
     _refuse_blocked(finding for plan in plans for finding in capture_findings(plan))
-    seconds = capture.install(source.path, captured(plans), schema_version, source_id)
-    return InstallReport(locked_seconds=seconds, tables=len(plans), again=True)
+    held = capture.install(source.path, captured(plans), schema_version, source_id)
+    return InstallReport(locked=held, tables=len(plans), again=True)
 
 
 def _refuse_blocked(findings: Iterable[Finding]) -> None:
@@ -147,12 +148,12 @@ def planned_statements(context: Context) -> dict[str, list[str]]:
     }
 
 
-def uninstall(context: Context, *, drop_control: bool, source_only: bool, lift_fence: bool = False) -> float | None:
+def uninstall(context: Context, *, drop_control: bool, source_only: bool, lift_fence: bool = False) -> LockHeld | None:
     """Take guard and triggers off the target's tables, then everything of ours out of the source. User tables stay.
 
     After a handover the fence stays too, unless `lift_fence`: no stale process is to write to the old file.
 
-    Returns the seconds the source's write lock was held; None where neither side had anything of ours. Raises
+    Returns how long the source's write lock was held; None where neither side had anything of ours. Raises
     TargetError, and changes nothing, where the target is out of reach, unless `source_only` leaves it as it is:
     without the source's id nobody would find it again.
     """
@@ -169,7 +170,7 @@ def uninstall(context: Context, *, drop_control: bool, source_only: bool, lift_f
                 raise TargetError(message) from None
     if has_ours:
         return capture.uninstall(context.settings.source_path, () if lift_fence else fenced)
-    return 0.0 if cleaned else None
+    return LockHeld() if cleaned else None
 
 
 def _clean_target(context: Context, source_id: str | None, place: str, *, drop_control: bool) -> bool:

@@ -187,8 +187,8 @@ def _capture_again(session: Session, seen: Look) -> None:
     anew |= {n for name, n in seen.captured.items() if numbers.get(name) != n}
     captured = [(plan.number, plan.table, plan.key) for plan in seen.plans]
     path, history = session.source.path, seen.other_history
-    seconds = capture.reinstall(path, captured, seen.schema_version, anew=anew, new_history=history)
-    logger.info("captured again; the source's write lock was held for {:.1f} ms", seconds * 1000)
+    held = capture.reinstall(path, captured, seen.schema_version, anew=anew, new_history=history)
+    logger.info("captured again; the source's write lock was held for {}", held)
 
 
 def _begin_history(session: Session) -> None:
