@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from cdcsync.machine import cutover as cutover_module
-from cdcsync.machine import handover
 from cdcsync.words.settings import Hooks
 
 if TYPE_CHECKING:
@@ -201,54 +198,6 @@ def test_a_failing_smoke_test_stays_once_postgresql_was_written_to(pair: Pair) -
     _hooked(pair, smoke_test="true")
     assert pair.cutover().done
     assert pair.target("SELECT count(*) FROM t") == [(3,)]
-
-
-class _Writer(threading.Thread):
-    """An application whose transactions begin with a write: it waits, and must never fail."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path, self.slowest, self.errors, self.going = path, 0.0, [], True
-
-    def run(self) -> None:
-        with closing(sqlite3.connect(self.path, timeout=5, isolation_level=None)) as connection:
-            # What a busy disk costs is not what is measured.
-            connection.execute("PRAGMA synchronous = OFF")
-            while self.going:
-                began = time.monotonic()
-                try:
-                    connection.execute("INSERT INTO t (v) VALUES ('w')")
-                except sqlite3.Error as error:
-                    self.errors.append(str(error))
-                self.slowest = max(self.slowest, time.monotonic() - began)
-                time.sleep(0.02)
-
-
-@pytest.mark.parametrize("step", ["_drain_and_prove", "complete"])
-def test_a_spent_pause_lifts_the_fence_and_no_writer_fails(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    """Whatever the cutover is doing: the writers waited, and go on with SQLite."""
-    place = cutover_module if step == "_drain_and_prove" else handover
-    real = getattr(place, step)
-
-    def slow(*arguments: object) -> object:
-        time.sleep(1.5)
-        return real(*arguments)
-
-    monkeypatch.setattr(place, step, slow)
-    writers = [_Writer(pair.path) for _ in range(4)]
-    for writer in writers:
-        writer.start()
-    report = pair.cutover(max_pause=0.5)
-    for writer in writers:
-        writer.going = False
-        writer.join()
-    assert not report.done
-    assert "--max-pause" in str(report.reason)
-    assert [writer.errors for writer in writers] == [[]] * 4
-    assert max(writer.slowest for writer in writers) < 1.5
-    _goes_on(pair)
 
 
 @pytest.mark.parametrize("step", ["drain", "verify", "complete", "decide"])

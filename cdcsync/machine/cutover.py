@@ -198,7 +198,7 @@ def _drain_and_prove(
     with report.step("drain"):
         catch_up(session, sync, watch)
         copy_stale(session)
-    watch()
+        watch()
     with report.step("verify"):
         if options.full_verify:
             _refuse_different(verify(session, None, 0.0, lambda _table, _rows: watch()), report)
@@ -206,7 +206,7 @@ def _drain_and_prove(
             _verify_changed(session, report, watch)
     with report.step("complete"):
         report.remarks += handover.complete(session).remarks
-    watch()
+        watch()
 
 
 def _verify_changed(session: Session, report: CutoverReport, watch: Watch) -> None:

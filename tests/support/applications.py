@@ -53,6 +53,7 @@ class Report:
     commits: int
     longest: float
     failures: list[Failure]
+    retries: dict[str, int]
 
     def kinds(self) -> Counter[str]:
         """Count the errors by what they say."""
@@ -62,7 +63,7 @@ class Report:
         """Write it to the test's output: figures that are reported, not asserted."""
         longest = self.longest * 1000
         told = f"{self.kind}: {self.commits} commits, longest {longest:.1f} ms, errors {dict(self.kinds())}"
-        sys.stdout.write(told + "\n")
+        sys.stdout.write(f"{told}, retries {self.retries}\n")
 
     def failures_outside(self, begin: float, end: float) -> list[Failure]:
         """Return the errors that were not met between two moments."""
@@ -93,7 +94,7 @@ class Application:
         assert self._running.terminate() == 0, self._running.err
         told: dict[str, Any] = json.loads(self._running.out.splitlines()[-1])
         failures = [Failure(*failure) for failure in told["failures"]]
-        return Report(self._kind, told["commits"], told["longest"], failures)
+        return Report(self._kind, told["commits"], told["longest"], failures, told.get("retries", {}))
 
 
 def head_of(source: Path) -> int:
@@ -125,6 +126,22 @@ def _deferred(db: sqlite3.Connection, number: int) -> None:
     changed = (credit or 0) + 1
     db.execute("UPDATE customers SET credit = ? WHERE id = ?", (changed, number % ROWS + 1))
     db.execute("COMMIT")
+
+
+def _retrying(db: sqlite3.Connection, number: int) -> None:
+    """Read first, write then, and begin again a little later where another writer holds the lock.
+
+    SQLite does not let a transaction that has read wait for it: that could be for ever.
+    """
+    while True:
+        try:
+            return _deferred(db, number)
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                raise
+            db.execute("ROLLBACK")
+            retries[error.sqlite_errorname] += 1
+            time.sleep(0.01)
 
 
 def _atomic(db: sqlite3.Connection, number: int) -> None:
@@ -164,11 +181,15 @@ def _visiting(db: sqlite3.Connection, number: int) -> None:
         _hasty(visit, number)
 
 
+retries: Counter[str] = Counter()
+"""What a transaction that read first had to begin again for, and then succeeded."""
+
 KINDS: dict[str, Callable[[sqlite3.Connection, int], None]] = {
     "hasty": _hasty,
     "hammer": _hammer,
     "bulky": _bulky,
     "deferred": _deferred,
+    "retrying": _retrying,
     "atomic": _atomic,
     "visiting": _visiting,
 }
@@ -204,7 +225,7 @@ def main() -> int:
             longest = max(longest, time.perf_counter() - began)
             due = max(due + 1 / options.rate, time.monotonic() - 0.1)
             time.sleep(max(0.0, due - time.monotonic()))
-    told = {"commits": number - len(failures), "longest": longest, "failures": failures}
+    told = {"commits": number - len(failures), "longest": longest, "failures": failures, "retries": retries}
     sys.stdout.write(json.dumps(told) + "\n")
     return 0
 
