@@ -164,7 +164,7 @@ BEGIN
     IF (SELECT guarded FROM cdcsync.checkpoint WHERE source_id = TG_ARGV[0]::uuid) THEN
         RAISE EXCEPTION 'cdcsync: table %.% is being filled from SQLite and accepts no other writes',
             TG_TABLE_SCHEMA, TG_TABLE_NAME
-            USING HINT = 'Hand over first: cdcsync drain --handover. Or take the guard off: cdcsync uninstall.',
+            USING HINT = 'Hand over first: cdcsync cutover. Or take the guard off: cdcsync uninstall.',
                   ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
     PERFORM nextval(TG_ARGV[1]::regclass);
