@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.drifting import in_step, start
 
-from cdcsync.machine import look
 from cdcsync.words.errors import DriftError, PermanentStopError, RefusedError
 
 if TYPE_CHECKING:
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from support.pair import Pair
 
     Make = Callable[..., Pair]
-
-SCHEMA = """
-CREATE TABLE parent (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
-CREATE TABLE item (id INTEGER PRIMARY KEY, parent REFERENCES parent ON DELETE CASCADE, name TEXT, n INTEGER);
-CREATE TABLE note (body TEXT);
-INSERT INTO parent VALUES (1, 'one'), (2, 'two');
-INSERT INTO item VALUES (1, 1, 'a', 10), (2, 1, 'b', 20), (3, 2, 'c', 30);
-"""
 
 REBUILD = (
     "CREATE TABLE item_new (id INTEGER PRIMARY KEY, parent REFERENCES parent ON DELETE CASCADE, name TEXT, n INTEGER)",
@@ -35,12 +27,7 @@ REBUILD = (
 @pytest.fixture(name="pair")
 def _pair(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> Pair:
     """A pair that is in step, and that waits for nothing."""
-    monkeypatch.setattr(look, "STILL_SECONDS", 0.0)
-    monkeypatch.setattr(look, "MISSING_SECONDS", 0.0)
-    pair = make_pair(SCHEMA)
-    pair.install()
-    pair.sync()
-    return pair
+    return start(make_pair, monkeypatch)
 
 
 def gaps(pair: Pair) -> list[tuple[str, str, bool, bool]]:
@@ -62,13 +49,6 @@ def item_triggers(pair: Pair) -> list[str]:
 def delete_trigger(pair: Pair) -> str:
     """Return the name of our DELETE trigger on the table `item`."""
     return str(pair.source("SELECT name FROM sqlite_master WHERE tbl_name = 'item' AND name LIKE '%_delete'")[0][0])
-
-
-def in_step(pair: Pair) -> None:
-    """Sync, and see that both sides are equal and that later changes still arrive."""
-    pair.sync()
-    assert pair.verify().equal
-    assert not pair.verify().shown
 
 
 def test_a7_a_rebuilt_table_is_captured_again_and_mended(pair: Pair) -> None:

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from support.drifting import in_step, rebuild, start
 
-from cdcsync.machine import look
 from cdcsync.machine.context import Context
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up
@@ -23,39 +23,13 @@ if TYPE_CHECKING:
 
     Make = Callable[..., Pair]
 
-SCHEMA = """
-CREATE TABLE parent (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
-CREATE TABLE item (id INTEGER PRIMARY KEY, parent REFERENCES parent ON DELETE CASCADE, name TEXT, n INTEGER);
-CREATE TABLE note (body TEXT);
-INSERT INTO parent VALUES (1, 'one'), (2, 'two');
-INSERT INTO item VALUES (1, 1, 'a', 10), (2, 1, 'b', 20), (3, 2, 'c', 30);
-INSERT INTO note VALUES ('n');
-"""
 COPY = "CREATE TABLE item (id bigint PRIMARY KEY, parent bigint %s, name text %s, n bigint)"
 
 
 @pytest.fixture(name="pair")
 def _pair(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> Pair:
     """A pair that is in step, and that waits for nothing."""
-    monkeypatch.setattr(look, "STILL_SECONDS", 0.0)
-    monkeypatch.setattr(look, "MISSING_SECONDS", 0.0)
-    pair = make_pair(SCHEMA)
-    pair.install()
-    pair.sync()
-    return pair
-
-
-def in_step(pair: Pair) -> None:
-    """Sync, and see that both sides are equal."""
-    pair.sync()
-    report = pair.verify()
-    assert report.equal, report.shown
-
-
-def rebuild(columns: str, select: str = "*") -> tuple[str, ...]:
-    """Return the steps that make the table `item` anew."""
-    steps = ("DROP TABLE item", "ALTER TABLE made RENAME TO item")
-    return (f"CREATE TABLE made ({columns})", f"INSERT INTO made SELECT {select} FROM item", *steps)
+    return start(make_pair, monkeypatch)
 
 
 def told(pair: Pair) -> list[str]:
