@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from support.processes import clean_environment
+from typer.testing import CliRunner
 
+from cdcsync.cli.main import app
 from cdcsync.words.settings import Settings, public_name
 
 ROOT = Path(__file__).parents[1]
@@ -77,13 +79,8 @@ def test_imports_go_one_way() -> None:
 def test_every_verb_explains_itself() -> None:
     """--help of every verb has a description and names the settings file."""
     for verb in VERBS:
-        done = subprocess.run(
-            [sys.executable, "-m", "cdcsync", *verb.split(), "--help"],
-            env=clean_environment(COLUMNS="200"),
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        done = CliRunner().invoke(app, [*verb.split(), "--help"], env={"COLUMNS": "200"})
+        assert done.exit_code == 0, verb
         assert "--config" in done.stdout, verb
         described = [line for line in done.stdout.splitlines() if line.strip() and "Usage" not in line]
         assert len(described[0].split()) > 2, verb

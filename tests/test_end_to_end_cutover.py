@@ -97,9 +97,9 @@ def moving(
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
     "moving",
-    [("interview", "WAL"), ("novels", "WAL")],
+    [("interview", "WAL"), ("novels", "WAL"), ("novels", "DELETE")],
     indirect=True,
-    ids=["interview", "novels"],
+    ids=["interview", "novels", "novels with a rollback journal"],
 )
 def test_service_moves_under_load_goes_back_and_moves_again(moving: Moving) -> None:
     """Every write acknowledged before, during and after is where it belongs; only what was given up is gone."""
