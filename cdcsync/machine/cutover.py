@@ -7,6 +7,7 @@ goes on where it stopped when it is run again.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,12 +20,11 @@ from cdcsync.edges.backup import back_up
 from cdcsync.edges.fence import Fence, fence, fence_message
 from cdcsync.edges.grants import standbys
 from cdcsync.edges.target import one_line
-from cdcsync.machine import handover, switch
+from cdcsync.machine import estimate, handover, switch
 from cdcsync.machine.comparison import Comparison
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport, Refusal
 from cdcsync.machine.drain import left_behind
-from cdcsync.machine.estimate import fixed_seconds
 from cdcsync.machine.forward import go_forward
 from cdcsync.machine.gates import CutoverOptions, estimated_pause, refusals, too_long
 from cdcsync.machine.hooks import run_hook
@@ -121,8 +121,7 @@ def _catch_up(session: Session, options: CutoverOptions, report: CutoverReport) 
     sync = Sync(session)
     with report.step("catch_up"):
         bring_up(session, sync, _no_watch)
-        _verify_changed(session, report, _no_watch)
-        catch_up(session, sync, _no_watch)
+        _verify_all_but_few(session, sync, report)
     report.verified_keys = 0
     report.remarks = left_behind(session) + _durability_remarks(session)
     if not session.settings.app_role:
@@ -141,7 +140,7 @@ def _rehearse(session: Session, options: CutoverOptions, report: CutoverReport) 
     _drain_and_prove(session, sync, options, report, _no_watch)
     with report.step("handover"):
         handover.rehearse(session)
-    session.store.handover_took(fixed_seconds(report.steps))
+    session.store.handover_took(estimate.fixed_seconds(report.steps))
     report.pause_seconds = round(time.monotonic() - began, 3)
     report.estimated_pause_seconds = report.pause_seconds
     report.done = True
@@ -209,8 +208,21 @@ def _drain_and_prove(
         watch()
 
 
-def _verify_changed(session: Session, report: CutoverReport, watch: Watch) -> None:
-    """Compare the keys that changed since they were last proven equal. Raises RefusedError where a row differs."""
+def _verify_all_but_few(session: Session, sync: Sync, report: CutoverReport) -> None:
+    """Compare what changed, then what changed while that was compared, and so on: what is left costs pause."""
+    keys, before = _verify_changed(session, report, _no_watch), math.inf
+    catch_up(session, sync, _no_watch)
+    # Where writers are as quick as the comparison there is no end to it.
+    while estimate.FEW_KEYS < keys < before / 2:
+        keys, before = _verify_changed(session, report, _no_watch), keys
+        catch_up(session, sync, _no_watch)
+
+
+def _verify_changed(session: Session, report: CutoverReport, watch: Watch) -> int:
+    """Compare the keys that changed since they were last proven equal; return how many.
+
+    Raises RefusedError where a row differs.
+    """
     found, began = VerifyReport(), time.perf_counter()
     epoch, keys = session.checkpoint.position.epoch, 0
     proven = session.ledger.read()
@@ -226,6 +238,7 @@ def _verify_changed(session: Session, report: CutoverReport, watch: Watch) -> No
     if keys >= MEASURED_KEYS:
         session.ledger.measured(keys / (time.perf_counter() - began))
     _refuse_different(found, report)
+    return keys
 
 
 def _refuse_different(found: VerifyReport, report: CutoverReport) -> None:

@@ -12,6 +12,9 @@ FEW_ENTRIES = 100
 FEW_ENTRIES_SECONDS = 0.05
 """A cycle of a few entries takes this long at most, however they were measured."""
 
+FEW_KEYS = 2_000
+"""A cutover compares what changed before it takes the fence, again and again, until it is this little."""
+
 LEAST_SECONDS = 0.04
 """Taking the lock, making the fence permanent, a few commits."""
 
@@ -35,18 +38,38 @@ def fixed_seconds(steps: Iterable[Step]) -> float:
 
 
 def pause_seconds(store: CheckpointStore, ledger: Ledger, head: int, position: int) -> float | None:
-    """Estimate the pause; None while it cannot be told: a table is unverified, or nothing was measured yet.
+    """Estimate the pause of a fence taken now; None while it cannot be told: a table is unverified, say.
 
     `store` was read; `head` and `position` are entries of the changelog.
     """
-    proven, tables = ledger.read().values(), ledger.expected()
-    drain = drain_seconds(head - position, store.rate)
-    if drain is None or len(proven) < tables or any(one.differences for one in proven):
+    changed = _changed(ledger, head)
+    return None if changed is None else _seconds(store, ledger, head - position, changed)
+
+
+def pause_ahead_seconds(store: CheckpointStore, ledger: Ledger, head: int, position: int) -> float | None:
+    """Estimate the pause of a cutover begun now: it applies and compares almost everything before it takes the fence.
+
+    None where a table is unverified, or differs. `head` and `position` are entries of the changelog.
+    """
+    changed = _changed(ledger, head)
+    if changed is None:
         return None
-    verify = _verify_seconds(head - min((one.seq for one in proven), default=head), store.verify_rate or store.rate)
-    if verify is None:
+    return _seconds(store, ledger, min(head - position, FEW_ENTRIES), min(changed, FEW_KEYS))
+
+
+def _changed(ledger: Ledger, head: int) -> int | None:
+    """Return how many entries came since the tables were proven equal; None where one is not."""
+    proven = ledger.read().values()
+    if len(proven) < ledger.expected() or any(one.differences for one in proven):
         return None
-    fixed = TABLE_SECONDS * tables if store.handover_seconds is None else store.handover_seconds
+    return head - min((one.seq for one in proven), default=head)
+
+
+def _seconds(store: CheckpointStore, ledger: Ledger, pending: int, changed: int) -> float | None:
+    drain, verify = drain_seconds(pending, store.rate), _verify_seconds(changed, store.verify_rate or store.rate)
+    if drain is None or verify is None:
+        return None
+    fixed = TABLE_SECONDS * ledger.expected() if store.handover_seconds is None else store.handover_seconds
     return round(drain + verify + LEAST_SECONDS + fixed, 3)
 
 

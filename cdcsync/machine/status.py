@@ -206,7 +206,7 @@ def _estimated_pause(store: CheckpointStore, ledger: Ledger, checkpoint: Checkpo
     if checkpoint.state != "streaming":
         return None
     position = checkpoint.position.seq
-    return estimate.pause_seconds(store, ledger, position + changes, position)
+    return estimate.pause_ahead_seconds(store, ledger, position + changes, position)
 
 
 def _time(at: datetime) -> str:
