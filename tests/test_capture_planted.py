@@ -30,6 +30,12 @@ def _replaced(pattern: str, by: str, statements: list[str]) -> list[str]:
     return [re.sub(pattern, by, text) for text in statements]
 
 
+def _without_new_key(statements: list[str]) -> list[str]:
+    """Let the trigger before UPDATE log only the key a row loses."""
+    first = r"(BEFORE UPDATE .*?;\n)  INSERT INTO _cdcsync_log [^;]*;\n"
+    return [re.sub(first, r"\1", text, count=1, flags=re.DOTALL) for text in statements]
+
+
 def _with_of_list(statements: list[str]) -> list[str]:
     """Let the AFTER UPDATE trigger fire only where a statement names the key."""
     return [
@@ -42,6 +48,7 @@ RENDERED = {
     "no trigger before INSERT": partial(_without, '_before_insert"'),
     "no trigger before UPDATE": partial(_without, '_before_update"'),
     "no trigger before DELETE": partial(_without, '_before_delete"'),
+    "the new key after UPDATE only": _without_new_key,
     "no trigger after UPDATE": partial(_without, '_after_update"'),
     "a plain IS NOT": partial(
         _replaced, r" COLLATE BINARY( IS NOT new\.\S+) COLLATE BINARY OR typeof\(\S+ <> typeof\(new\.\S+\)", r"\1"

@@ -38,6 +38,9 @@ CREATE TRIGGER "_cdcsync_1_before_update" BEFORE UPDATE ON "users"
 WHEN old."id" COLLATE BINARY IS NOT new."id" COLLATE BINARY OR typeof(old."id") <> typeof(new."id")
   OR old."email" COLLATE BINARY IS NOT new."email" COLLATE BINARY BEGIN
   INSERT INTO _cdcsync_log (tbl, at, k1) SELECT 1, julianday('now'), old."id"
+    WHERE old."id" COLLATE BINARY IS NOT new."id" COLLATE BINARY OR typeof(old."id") <> typeof(new."id")
+    OR old."email" COLLATE BINARY IS NOT new."email" COLLATE BINARY;
+  INSERT INTO _cdcsync_log (tbl, at, k1) SELECT 1, julianday('now'), new."id"
     WHERE old."id" COLLATE BINARY IS NOT new."id" COLLATE BINARY OR typeof(old."id") <> typeof(new."id");
   INSERT INTO _cdcsync_log (tbl, at, k1) SELECT 1, julianday('now'), victim."id"
     FROM "users" AS victim WHERE victim."email" = new."email" COLLATE "NOCASE" AND victim.rowid <> old.rowid;
@@ -72,6 +75,14 @@ WHEN old."country" COLLATE BINARY IS NOT new."country" COLLATE BINARY OR typeof(
   OR old."cents" COLLATE BINARY IS NOT new."cents" COLLATE BINARY
   OR CAST(new."country" AS NUMERIC) = new."country" OR CAST(new."sku" AS NUMERIC) = new."sku" BEGIN
   INSERT INTO _cdcsync_log (tbl, at, k1, k2) SELECT 1, julianday('now'), old."country", old."sku"
+    WHERE old."country" COLLATE BINARY IS NOT new."country" COLLATE BINARY
+    OR typeof(old."country") <> typeof(new."country")
+    OR old."sku" COLLATE BINARY IS NOT new."sku" COLLATE BINARY OR typeof(old."sku") <> typeof(new."sku")
+    OR old."cents" COLLATE BINARY IS NOT new."cents" COLLATE BINARY;
+  INSERT INTO _cdcsync_log (tbl, at, k1, k2) SELECT 1, julianday('now'), new."country",
+    (SELECT coalesce(new."sku", ('none')) WHERE typeof(coalesce(new."sku", ('none'))) = 'blob'
+      UNION ALL
+      SELECT CAST(coalesce(new."sku", ('none')) AS TEXT) WHERE typeof(coalesce(new."sku", ('none'))) <> 'blob')
     WHERE old."country" COLLATE BINARY IS NOT new."country" COLLATE BINARY
     OR typeof(old."country") <> typeof(new."country")
     OR old."sku" COLLATE BINARY IS NOT new."sku" COLLATE BINARY OR typeof(old."sku") <> typeof(new."sku");
@@ -126,6 +137,9 @@ WHEN old."slug" COLLATE BINARY IS NOT new."slug" COLLATE BINARY OR typeof(old."s
   OR old."body" COLLATE BINARY IS NOT new."body" COLLATE BINARY OR typeof(old."body") <> typeof(new."body")
   OR old.rowid <> new.rowid BEGIN
   INSERT INTO _cdcsync_log (tbl, at, k1) SELECT 1, julianday('now'), old."slug"
+    WHERE old."slug" COLLATE BINARY IS NOT new."slug" COLLATE BINARY OR typeof(old."slug") <> typeof(new."slug")
+    OR old."body" COLLATE BINARY IS NOT new."body" COLLATE BINARY OR typeof(old."body") <> typeof(new."body");
+  INSERT INTO _cdcsync_log (tbl, at, k1) SELECT 1, julianday('now'), new."slug"
     WHERE old."slug" COLLATE BINARY IS NOT new."slug" COLLATE BINARY OR typeof(old."slug") <> typeof(new."slug");
   INSERT INTO _cdcsync_log (tbl, at, k1) SELECT 1, julianday('now'), victim."slug"
     FROM "documents" AS victim WHERE (lower(slug) COLLATE RTRIM)
@@ -171,10 +185,10 @@ NOTES_CAPTURED = """
 CREATE TRIGGER "_cdcsync_1_insert" AFTER INSERT ON "notes" BEGIN
   INSERT INTO _cdcsync_log (tbl, at) VALUES (1, julianday('now'));
 END;
-CREATE TRIGGER "_cdcsync_1_update" AFTER UPDATE ON "notes" BEGIN
+CREATE TRIGGER "_cdcsync_1_update" BEFORE UPDATE ON "notes" BEGIN
   INSERT INTO _cdcsync_log (tbl, at) VALUES (1, julianday('now'));
 END;
-CREATE TRIGGER "_cdcsync_1_delete" AFTER DELETE ON "notes" BEGIN
+CREATE TRIGGER "_cdcsync_1_delete" BEFORE DELETE ON "notes" BEGIN
   INSERT INTO _cdcsync_log (tbl, at) VALUES (1, julianday('now'));
 END;
 """

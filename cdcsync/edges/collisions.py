@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 from cdcsync.core.quoting import sqlite_name
@@ -34,16 +34,30 @@ def collisions(table: Table) -> list[str]:
 
 def changes(table: Table, key: tuple[KeyColumn, ...]) -> list[str]:
     """Return the conditions under which an update moves a key, or can take a place that another row holds."""
+    found = _changes(table, key, _unique_indexes(table))
+    rowid = rowid_name(table)
+    exact = {column.name for column in key}
+    return found if rowid is None or table.rowid_key in exact else [*found, f"old.{rowid} <> new.{rowid}"]
+
+
+def cascading_changes(table: Table, key: tuple[KeyColumn, ...]) -> list[str]:
+    """Return the conditions under which an update moves a key, or may set off a cascade.
+
+    Foreign keys refer to whole unique indexes on plain columns.
+    """
+    named = (index for index in _unique_indexes(table) if index_where(index) is None and not index_expressions(index))
+    return _changes(table, key, named)
+
+
+def _changes(table: Table, key: tuple[KeyColumn, ...], indexes: Iterable[Index]) -> list[str]:
     arriving = Arriving(table)
     exact = dict.fromkeys((column.name for column in key), True)
-    for index in _unique_indexes(table):
+    for index in indexes:
         compared = {column.name for column in index.columns} if index_where(index) is None else set()
         for name in _read_by(arriving, index):
             # Only an expression can tell 1 from 1.0.
             exact[name] = exact.get(name, False) or name not in compared
-    found = [moved(name) if is_exact else _differs(name) for name, is_exact in exact.items()]
-    rowid = rowid_name(table)
-    return found if rowid is None or table.rowid_key in exact else [*found, f"old.{rowid} <> new.{rowid}"]
+    return [moved(name) if is_exact else _differs(name) for name, is_exact in exact.items()]
 
 
 def moved(column: str) -> str:

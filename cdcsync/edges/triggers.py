@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges.arriving import Arriving, affinity
-from cdcsync.edges.collisions import changes, collisions, moved, rowid_name
+from cdcsync.edges.collisions import cascading_changes, changes, collisions, moved, rowid_name
 from cdcsync.edges.statements import trigger_template
 from cdcsync.words.nouns import KeyColumn, Table
 
@@ -29,21 +29,25 @@ def trigger_statements(number: int, table: Table, key: tuple[KeyColumn, ...]) ->
     """Return the CREATE TRIGGER statements that capture one table."""
     names = {"table": sqlite_name(table.name), "number": str(number), "log_keys": _log_keys(len(key))}
     if not key:
-        events = ("INSERT", "UPDATE", "DELETE")
-        return [_filled("marker", names, trigger=trigger_name(number, one.lower()), event=one) for one in events]
+        return [
+            _filled("marker", names, trigger=trigger_name(number, event.lower()), when=when, event=event)
+            for event, when in _markers(table)
+        ]
     for row in ("new", "old", "victim", "stored"):
         names[f"{row}_keys"] = ", ".join(f"{row}.{sqlite_name(column.name)}" for column in key)
     convertible, rowid = _convertible(table, key), rowid_name(table)
     names["arrived"] = _filled("arrived_stored" if convertible and rowid else "arrived_new", names, rowid=rowid or "")
     concerns, before = changes(table, key), []
+    names["arriving_keys"] = _arriving_keys(table, key)
     if convertible and not rowid:
-        before = [_convertible_entry(table, key, convertible, names)]
+        before = [_convertible_entry(table, convertible, names)]
         concerns += [_looks_numeric(f"new.{sqlite_name(name)}") for name in convertible]
     before += [_filled("victim", names, collides=condition) for condition in collisions(table)]
     # An update does not displace the row it changes.
     others = f" AND victim.{rowid} <> old.{rowid}" if rowid else ""
     names |= {
         "moved": " OR ".join(moved(column.name) for column in key),
+        "cascading": " OR ".join(cascading_changes(table, key)),
         "concerns": " OR ".join(concerns),
         "before_insert": "".join(f"  {statement};\n" for statement in before),
         "before_update": "".join(f"  {statement}{others};\n" for statement in before),
@@ -74,11 +78,27 @@ def _convertible(table: Table, key: tuple[KeyColumn, ...]) -> list[str]:
     return [one.name for one in columns if affinity(one, strict=table.strict) not in {"bigint", "numeric"}]
 
 
-def _convertible_entry(table: Table, key: tuple[KeyColumn, ...], convertible: list[str], names: dict[str, str]) -> str:
+def _markers(table: Table) -> list[tuple[str, str]]:
+    """Return the events of a table without a key, and when each is caught.
+
+    A cascade may end the statement before its AFTER triggers; so may that of a row an INSERT OR REPLACE displaces.
+    """
+    displaces = any(index.unique for index in table.indexes)
+    return [("INSERT", "BEFORE" if displaces else "AFTER"), ("UPDATE", "BEFORE"), ("DELETE", "BEFORE")]
+
+
+def _arriving_keys(table: Table, key: tuple[KeyColumn, ...]) -> str:
+    """Return the key a row is about to have, for BEFORE triggers, with where it is read from if that takes one."""
+    arriving, names = Arriving(table), [sqlite_name(column.name) for column in key]
+    if not any(table.column(column.name).generated for column in key):
+        return ", ".join(arriving.stored_value(column.name) for column in key)
+    return f"{', '.join(f'arriving.{name}' for name in names)} FROM ({arriving.row(names)}) AS arriving"
+
+
+def _convertible_entry(table: Table, convertible: list[str], names: dict[str, str]) -> str:
     arriving = Arriving(table)
-    keys = ", ".join(arriving.stored_value(column.name) for column in key)
     looks_numeric = " OR ".join(_looks_numeric(arriving.value(name)) for name in convertible)
-    return _filled("convertible", names, arriving_keys=keys, looks_numeric=looks_numeric)
+    return _filled("convertible", names, looks_numeric=looks_numeric)
 
 
 def _looks_numeric(value: str) -> str:

@@ -45,6 +45,8 @@ class Shape:
     """A name the hidden rowid has."""
     integer_key: str | None = None
     strict: bool = False
+    refers: bool = False
+    """Whether it has a foreign key."""
 
 
 @dataclass(eq=False)
@@ -204,6 +206,7 @@ def _add_constraints(dice: Dice, schema: Schema, table: Shape, parts: list[str])
         text = f"FOREIGN KEY ({', '.join(own)}) REFERENCES {parent.name} ({', '.join(referenced)})"
         text += f" ON DELETE {dice.pick(ACTIONS)} ON UPDATE {dice.pick(ACTIONS)}"
         parts.append(text + (" DEFERRABLE INITIALLY DEFERRED" if dice.chance(0.2) else ""))
+        table.refers = True
         for child, column in zip(own, referenced, strict=True):
             # Most of a child's values must be somewhere in the parent, or nothing ever cascades.
             table.palettes[child] = ("NULL", *parent.palettes.get(column, ("1", "2")))

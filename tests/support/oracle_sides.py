@@ -134,8 +134,10 @@ def _neutral(captured: Iterable[Captured]) -> Iterator[str]:
     """Yield the least that any capture by triggers needs, without its purpose."""
     yield "CREATE TABLE _cdcsync_nothing (n)"
     for number, table, key in captured:
-        before = ("BEFORE INSERT", "BEFORE UPDATE", "BEFORE DELETE") if key else ("AFTER DELETE",)
-        for event in (*before, "AFTER INSERT", "AFTER UPDATE"):
+        events = ["BEFORE UPDATE", "BEFORE DELETE"]
+        events += ["BEFORE INSERT"] if key or any(index.unique for index in table.indexes) else ["AFTER INSERT"]
+        events += ["AFTER INSERT", "AFTER UPDATE"] if key else []
+        for event in events:
             name = sqlite_name(f"_cdcsync_{number} {event}")
             body = "INSERT INTO _cdcsync_nothing VALUES (julianday('now'))"
             yield f"CREATE TRIGGER {name} {event} ON {sqlite_name(table.name)} BEGIN {body}; END"

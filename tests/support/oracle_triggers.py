@@ -33,6 +33,18 @@ def add_triggers(dice: Dice, schema: Schema) -> None:
             head += f" WHEN {predicate(dice, [f'{row}.{column}' for column in table.columns])}"
         bodies = [_body(dice, schema, table, row, when) for _ in range(dice.pick((1, 1, 2)))]
         schema.statements.append([f"{head} BEGIN {' '.join(f'{body};' for body in bodies)} END"])
+    children = [table for table in schema.tables if table.refers]
+    if children and dice.chance(0.5):
+        _stop_cascades(dice, schema, dice.pick(children))
+
+
+def _stop_cascades(dice: Dice, schema: Schema, child: Shape) -> None:
+    """Let a cascade end the statement that set it off, whose earlier changes stay."""
+    event = dice.pick(("UPDATE", "DELETE"))
+    row = "old" if event == "DELETE" else "new"
+    when = f"WHEN {predicate(dice, [f'{row}.{column}' for column in child.columns])} " if dice.chance(0.5) else ""
+    head = f"CREATE TRIGGER {sqlite_name('own stop')} AFTER {event} ON {child.name} {when}"
+    schema.statements.append([f"{head}BEGIN SELECT RAISE(FAIL, 'no'); END"])
 
 
 def _body(dice: Dice, schema: Schema, table: Shape, row: str, when: str) -> str:
