@@ -165,6 +165,18 @@ def test_keys_too_large_for_an_index_are_the_ones_postgresql_refuses(make_pair: 
                 assert refused
 
 
+def test_the_advice_for_an_index_of_large_values_can_be_followed(make_pair: Make) -> None:
+    """SQLite's own indexes cannot be dropped, and a number is no column to hash: the index to make instead is named."""
+    pair = make_pair('CREATE TABLE "T" (id INTEGER PRIMARY KEY, n INTEGER, "V" TEXT, UNIQUE (n, "V"))')
+    pair.insert("T", [(1, 1, _random_text(4000))])
+    (found,) = (one for one in checked(pair) if one.code == "key_too_large")
+    pair.execute('CREATE TABLE "T" (id bigint PRIMARY KEY, n bigint, "V" text)')
+    pair.execute(found.fix.partition(": ")[2])
+    (index,) = pair.target("SELECT indexdef FROM pg_indexes WHERE tablename = 'T' AND indexname <> 'T_pkey'")
+    assert index[0].startswith("CREATE UNIQUE INDEX")
+    assert index[0].endswith('USING btree (n, md5("V"))')
+
+
 def test_a_value_larger_than_postgresql_holds_is_a_warning(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is a gigabyte; a smaller one serves the test."""
     monkeypatch.setattr(findings_values, "MOST_BYTES", 100)

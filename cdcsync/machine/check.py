@@ -52,18 +52,20 @@ def check(context: Context, tick: Tick) -> list[Finding]:
             findings += relation_findings(plan, fitted, context.settings)
             findings += odd_type_findings(plan, context.settings)
             if plan.name not in blocked:
-                findings += _scanned(source, schema, plan, context.settings, tick)
+                findings += _scanned(source, schema, plan, context.settings, tick, in_place=plan.name in in_place)
     order = {"blocking": 0, "warning": 1, "info": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
 
 
-def _scanned(source: Source, schema: SourceSchema, plan: TablePlan, settings: Settings, tick: Tick) -> list[Finding]:
+def _scanned(
+    source: Source, schema: SourceSchema, plan: TablePlan, settings: Settings, tick: Tick, *, in_place: bool
+) -> list[Finding]:
     """Read every row of a table once, and again only where rows could become one."""
-    values, rows, keys = Values(plan), RowSizes(plan), KeySizes(plan)
+    values, rows, keys = Values(plan), RowSizes(plan), KeySizes(plan, settings.target_schema)
     orphans, spellings = Orphans(source, schema, plan), Spellings(plan)
     scan(source, plan, [values, rows, keys, orphans, spellings], tick)
     return [
-        *value_findings(source, plan, values, settings),
+        *value_findings(source, plan, values, settings, in_place=in_place),
         *rows.findings(),
         *keys.findings(),
         *orphans.findings(),

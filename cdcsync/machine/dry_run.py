@@ -20,6 +20,7 @@ from cdcsync.edges.writer import TableWriter
 from cdcsync.machine.capturable import capture_findings
 from cdcsync.machine.context import Context
 from cdcsync.machine.existing import fitted_plans, moved_plans
+from cdcsync.machine.fit import misfits
 from cdcsync.machine.refusals import explain, refused
 from cdcsync.words.errors import BadValueError, RefusedError
 from cdcsync.words.nouns import QuarantinedRow, TablePlan, TargetStatement
@@ -62,6 +63,7 @@ def dry_run(context: Context, tick: Callable[[str, int], None]) -> DryRunReport:
         for finding in itertools.chain.from_iterable(map(capture_findings, moved)):
             message = f"{finding.message}: {finding.fix}"
             raise RefusedError(message)
+        _refuse_misfits(target, context.schema, moved)
         plans = fitted_plans(target, context.schema, moved)
         statements, _ = target_ddl(schema, plans, TEMPORARY)
         for plan in plans:
@@ -73,6 +75,14 @@ def dry_run(context: Context, tick: Callable[[str, int], None]) -> DryRunReport:
             finally:
                 target.rollback()
     return report
+
+
+def _refuse_misfits(target: Target, schema: str, plans: Sequence[TablePlan]) -> None:
+    """Raise for tables found in place that `install` would refuse, rows apart: they need not be empty yet."""
+    found = [(plan, find_table(target, schema, plan.target)) for plan in plans]
+    misfit = [one for plan, table in found if table is not None for one in misfits(target, schema, plan, table)]
+    if misfit:
+        raise RefusedError("; ".join(f"{one.message} ({one.fix})" for one in misfit))
 
 
 def _make(target: Target, schema: str, plan: TablePlan, statements: Sequence[TargetStatement]) -> None:
