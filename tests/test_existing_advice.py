@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cdcsync.edges.source import Source
 from cdcsync.machine.check import check
-from cdcsync.machine.context import Context
+from cdcsync.machine.context import Context, proposed_plans
 from cdcsync.machine.dry_run import dry_run
+from cdcsync.machine.existing import outlook
+from cdcsync.machine.propose import evidence
 from cdcsync.words.errors import RefusedError
 from cdcsync.words.settings import Settings
 
@@ -88,3 +91,20 @@ def test_a_dry_run_says_of_a_table_it_cannot_fill_what_check_says(make_pair: Mak
     pair.execute("CREATE TABLE t (the_id bigint PRIMARY KEY, v text)")
     with Context(pair.settings) as context, pytest.raises(RefusedError, match=r'TheId = \{ target = "the_id" \}'):
         dry_run(context, lambda _name, _rows: None)
+
+
+def test_times_finer_than_the_timestamp_in_place_are_proposed_to_be_cut(make_pair: Make) -> None:
+    """What Go writes, nine decimals, and seconds since 1970: a proposal for timestamptz is good for timestamp too."""
+    pair = make_pair(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, written DATETIME, created_at INTEGER, code TEXT);"
+        "INSERT INTO t VALUES (1, '2024-01-02 03:04:05.123456789+00:00', 1704164645, '2024-01-02')"
+    )
+    pair.execute("CREATE TABLE t (id bigint PRIMARY KEY, written timestamp, created_at timestamp, code text)")
+    with Source(pair.path) as source:
+        _, plans = proposed_plans(source, pair.settings)
+        found = evidence(source, plans, pair.settings, lambda _name, _rows: None)
+    said = {column: one.said for (_, column), one in outlook(pair.settings, plans, found.proposals).proposals.items()}
+    assert said == {
+        "written": {"type": "timestamp", "on_finer": "truncate"},
+        "created_at": {"type": "timestamp", "format": "epoch_s"},
+    }
