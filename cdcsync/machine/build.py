@@ -91,7 +91,7 @@ def make_room(target: Target, plan: TablePlan, found: TargetTable) -> list[Besid
     """
     beside = []
     for constraint in detachable(target, plan, found):
-        beside.append(Beside(attach_statement(constraint, plan.name), detached=True))
+        beside.append(Beside(attach_statement(constraint, plan), detached=True))
         with _explaining(f"constraint {constraint.name} of {constraint.table}"):
             detach(target, constraint)
     for index in detachable_indexes(target, plan, found):

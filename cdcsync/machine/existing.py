@@ -20,7 +20,6 @@ from cdcsync.words.errors import TargetError, UsageError
 from cdcsync.words.nouns import ColumnPlan, Finding, SourceSchema, TablePlan
 from cdcsync.words.settings import Settings, TableMapping
 
-
 _MOMENTS = {"timestamp with time zone", "timestamp without time zone"}
 
 

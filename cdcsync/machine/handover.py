@@ -103,7 +103,7 @@ def take_apart(session: Session) -> None:
         for constraint in detachable(target, plan, found):
             if constraint.kind == "f":
                 owner = owners.get(constraint.table, plan) if constraint.schema == schema else plan
-                _bring_back_later(session, attach_statement(constraint, owner.name))
+                _bring_back_later(session, attach_statement(constraint, owner))
                 detach(target, constraint)
         for trigger in firing_triggers(target, found.oid):
             _bring_back_later(session, enable_statement(trigger, plan.name))
