@@ -108,3 +108,19 @@ def test_times_finer_than_the_timestamp_in_place_are_proposed_to_be_cut(make_pai
         "written": {"type": "timestamp", "on_finer": "truncate"},
         "created_at": {"type": "timestamp", "format": "epoch_s"},
     }
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        ("CREATE VIEW v AS SELECT 1", "there is no table to move .name the file"),
+        ("CREATE TABLE t (id INTEGER PRIMARY KEY, ctid TEXT)", "system column ctid .target = "),
+    ],
+)
+def test_a_dry_run_refuses_what_install_would_refuse(make_pair: Make, schema: str, said: str) -> None:
+    """With the setting that mends it; a file without tables is no dry run of nothing that went well."""
+    pair = make_pair(schema)
+    with Context(pair.settings) as context, pytest.raises(RefusedError, match=said):
+        dry_run(context, lambda _name, _rows: None)
+    with pytest.raises(RefusedError, match=said):
+        pair.install()

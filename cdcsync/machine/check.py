@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from cdcsync.core.codecs import has_rule
+from cdcsync.core.listing import listed
 from cdcsync.core.mapping_file import column_rule
 from cdcsync.core.target_names import NAME_BYTES, SYSTEM_COLUMNS
 from cdcsync.core.toml_text import columns_section, table_rule
@@ -99,10 +100,16 @@ def table_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]
     return [*capture_findings(plan), *_name_findings(plan, plans)]
 
 
+def no_table_findings(schema: SourceSchema, plans: Sequence[TablePlan]) -> list[Finding]:
+    """Say so where nothing is to be moved: most often the file is not the application's, or it never ran."""
+    fix = "name the file the application has made its tables in (source = ...)"
+    if schema.tables:
+        fix = f"take skip = true off one of {listed([table.name for table in schema.tables])}"
+    return [] if plans else [Finding("blocking", "no_tables", "there is no table to move", fix)]
+
+
 def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[TablePlan]) -> list[Finding]:
-    findings = []
-    if not plans:
-        findings.append(Finding("blocking", "no_tables", "there is no table to move", "see [tables.*] skip"))
+    findings = no_table_findings(schema, plans)
     if source.journal_mode() != "wal":
         message = "the source is not in WAL mode: the application's commits wait for each read of the daemon"
         findings.append(Finding("warning", "no_wal", message, _to_wal(source)))
