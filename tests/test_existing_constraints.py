@@ -76,9 +76,7 @@ def test_foreign_keys_of_one_name_on_several_tables_are_each_back(make_pair: Mak
     children = ("a", "b", "c")
     pair = make_pair(
         "CREATE TABLE events (id INTEGER PRIMARY KEY); INSERT INTO events VALUES (1);"
-        + "".join(
-            f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, event INTEGER REFERENCES events);" for name in children
-        )
+        + "".join(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, e INTEGER REFERENCES events);" for name in children)
     )
     pair.execute("CREATE TABLE events (id bigint PRIMARY KEY)")
     for name in children:

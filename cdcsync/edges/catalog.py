@@ -199,7 +199,7 @@ _PHASES: dict[str, Literal["exclusion", "foreign_key"]] = {"f": "foreign_key", "
 def attach_statement(constraint: TargetConstraint, plan: TablePlan) -> TargetStatement:
     """Return what brings back a constraint that was detached for a source table; foreign keys are validated apart.
 
-    Several tables may refer to that table by foreign keys of one name: theirs are told apart by the table.
+    Several tables that are not ours may refer to that table by foreign keys of one name.
     """
     own = constraint.table == plan.target
     name = constraint.name if own else f"{constraint.name} of {constraint.schema}.{constraint.table}"

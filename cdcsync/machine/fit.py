@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -183,8 +183,9 @@ def _column_misfits(name: str, plan: TablePlan, found: TargetTable) -> list[Find
 def _other_name(column: ColumnPlan, there: Collection[str]) -> str:
     """Return the line for a column the target has not: where only underscores and case differ, under which name."""
     similar = [name for name in there if _letters(name) == _letters(column.target)]
-    said = f"target = {toml_value(similar[0])}" if len(similar) == 1 else 'target = "..." or skip = true'
-    return f"{toml_key(column.source)} = {{ {said} }}"
+    name = toml_value(similar[0]) if len(similar) == 1 else '"..."'
+    other = "" if len(similar) == 1 else ", or { skip = true }"
+    return f"{toml_key(column.source)} = {{ target = {name} }}{other}"
 
 
 def _letters(name: str) -> str:
@@ -229,6 +230,12 @@ def as_found(plan: TablePlan, found: TargetTable) -> TablePlan:
             if there is None or not there.generated
         ),
     )
+
+
+def owner_of(constraint: TargetConstraint, schema: str, plan: TablePlan, plans: Iterable[TablePlan]) -> TablePlan:
+    """Return the plan of the table that has a constraint; `plan`, which it was found for, if that is none of ours."""
+    same = (one for one in plans if constraint.schema == schema and one.target == constraint.table)
+    return next(same, plan)
 
 
 def detachable_indexes(target: Target, plan: TablePlan, found: TargetTable) -> list[TargetIndex]:
