@@ -127,8 +127,17 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
                 f"table {plan.name} has no key: it is copied whole, in one transaction, by the snapshot, "
                 "by run --once and by drain"
             )
-            findings.append(Finding("info", "no_key", message, "give it a primary key", plan.name))
+            findings.append(Finding("info", "no_key", message, _key_to_have(plan), plan.name))
     return findings
+
+
+def _key_to_have(plan: TablePlan) -> str:
+    """Unique columns that may hold NULL are no key by themselves; most often they hold none."""
+    for index in plan.table.indexes:
+        names = [column.name for column in index.columns if column.name is not None]
+        if index.unique and not index.partial and len(names) == len(index.columns):
+            return f"{table_rule(plan.name, key=names)}, if no row has NULL there, or give it a primary key"
+    return "give it a primary key"
 
 
 def _to_wal(source: Source) -> str:
