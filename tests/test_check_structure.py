@@ -15,6 +15,7 @@ import pytest
 from support.findings import checked, told_by
 
 from cdcsync.machine import findings_room, findings_values
+from cdcsync.words.settings import TableMapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,6 +164,28 @@ def test_keys_too_large_for_an_index_are_the_ones_postgresql_refuses(make_pair: 
                 assert not refused
             except psycopg.errors.ProgramLimitExceeded:
                 assert refused
+
+
+def test_the_advice_for_an_index_of_large_values_can_be_followed(make_pair: Make) -> None:
+    """SQLite's own indexes cannot be dropped, and a number is no column to hash: the index to make instead is named."""
+    pair = make_pair('CREATE TABLE "T" (id INTEGER PRIMARY KEY, n INTEGER, "V" TEXT, UNIQUE (n, "V"))')
+    pair.insert("T", [(1, 1, _random_text(4000))])
+    (found,) = (one for one in checked(pair) if one.code == "key_too_large")
+    pair.execute('CREATE TABLE "T" (id bigint PRIMARY KEY, n bigint, "V" text)')
+    pair.execute(found.fix.partition(": ")[2])
+    (index,) = pair.target("SELECT indexdef FROM pg_indexes WHERE tablename = 'T' AND indexname <> 'T_pkey'")
+    assert index[0].startswith("CREATE UNIQUE INDEX")
+    assert index[0].endswith('USING btree (n, md5("V"))')
+
+
+def test_a_table_whose_unique_columns_take_null_is_told_that_they_can_be_its_key(make_pair: Make) -> None:
+    """Synapse's users have UNIQUE (name) without NOT NULL: with that line they are streamed, not copied whole."""
+    pair = make_pair("CREATE TABLE t (name TEXT UNIQUE, v TEXT); CREATE TABLE u (v TEXT)")
+    found = {one.table: one for one in checked(pair) if one.code == "no_key"}
+    assert found["t"].fix == '[tables.t] key = ["name"], if no row has NULL there, or give it a primary key'
+    assert found["u"].fix == "give it a primary key"
+    pair.settings = pair.settings.model_copy(update={"tables": {"t": TableMapping(key=("name",))}})
+    assert [one.table for one in checked(pair) if one.code == "no_key"] == ["u"]
 
 
 def test_a_value_larger_than_postgresql_holds_is_a_warning(make_pair: Make, monkeypatch: pytest.MonkeyPatch) -> None:

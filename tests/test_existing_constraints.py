@@ -41,6 +41,9 @@ TABLES = {
     "CREATE TABLE {0}_other (u text REFERENCES {0} (u) ON DELETE CASCADE ON UPDATE CASCADE)",
     "referred_index": PLAIN + "CREATE UNIQUE INDEX {0}_i ON {0} (u);"
     "CREATE TABLE {0}_other (u text REFERENCES {0} (u) ON DELETE SET NULL)",
+    "referred_by_the_same_name": PLAIN
+    + "CREATE TABLE {0}_one (t bigint CONSTRAINT same REFERENCES {0} (id));"
+    + "CREATE TABLE {0}_two (t bigint CONSTRAINT same REFERENCES {0} (id) ON DELETE CASCADE)",
     "referred_by_partitions": PLAIN
     + "CREATE TABLE {0}_other (t bigint REFERENCES {0} (id)) PARTITION BY RANGE (t);"
     + "CREATE TABLE {0}_part PARTITION OF {0}_other FOR VALUES FROM (MINVALUE) TO (MAXVALUE)",
@@ -66,6 +69,29 @@ def test_rows_arrive_and_everything_is_back_as_it_was(make_pair: Make, end: str)
         pair.uninstall()
     assert shape_of(pair) == before
     assert pair.target(CONSTRAINTS) == valid
+
+
+def test_foreign_keys_of_one_name_on_several_tables_are_each_back(make_pair: Make) -> None:
+    """A name is unique within its table only: Synapse has event_stream_ordering_fkey three times."""
+    children = ("a", "b", "c")
+    pair = make_pair(
+        "CREATE TABLE events (id INTEGER PRIMARY KEY); INSERT INTO events VALUES (1);"
+        + "".join(f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, e INTEGER REFERENCES events);" for name in children)
+    )
+    pair.execute("CREATE TABLE events (id bigint PRIMARY KEY)")
+    for name in children:
+        columns = "id bigint PRIMARY KEY, e bigint CONSTRAINT event_fkey REFERENCES events"
+        pair.execute(f"CREATE TABLE {name} ({columns})")
+    before, valid = shape_of(pair), pair.target(CONSTRAINTS)
+    pair.install()
+    for _ in range(2):
+        pair.sync()
+        assert pair.verify().equal
+        assert pair.cutover().done
+        assert (shape_of(pair), pair.target(CONSTRAINTS)) == (before, valid)
+        assert pair.rollback().done
+    pair.uninstall()
+    assert (shape_of(pair), pair.target(CONSTRAINTS)) == (before, valid)
 
 
 def test_a_reference_from_another_table_that_does_not_hold_is_remarked(make_pair: Make) -> None:

@@ -29,6 +29,7 @@ MEANINGS = {
     "not_a_date": "no date of the form YYYY-MM-DD",
     "not_a_clock": "no time of day of the form HH:MM:SS",
     "not_a_uuid": "no UUID",
+    "not_an_address": "no address as PostgreSQL spells it",
     "not_json": "no JSON",
     "json_nul": "an escaped NUL, which jsonb cannot store",
     "duplicate_key": "a name twice in one object, of which jsonb would keep only the last",
@@ -158,6 +159,8 @@ _BY_TYPE: dict[str, Callable[[ColumnPlan, Part], str]] = {
     "numeric": _code_of_numeric,
     "date": _code_of_date,
     "uuid": lambda _column, _part: "not_a_uuid",
+    "inet": lambda _column, _part: "not_an_address",
+    "cidr": lambda _column, _part: "not_an_address",
     "boolean": lambda _column, _part: "not_boolean",
     "time without time zone": lambda _column, _part: "not_a_clock",
 }

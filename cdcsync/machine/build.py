@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ from cdcsync.edges.catalog import (
 )
 from cdcsync.edges.target import Target, one_line, passes_by_itself
 from cdcsync.machine.existing import fitted_plans
-from cdcsync.machine.fit import detachable, detachable_indexes
+from cdcsync.machine.fit import detachable, detachable_indexes, owner_of
 from cdcsync.words.errors import RefusedError
 from cdcsync.words.nouns import NotCarried, SourceSchema, TablePlan, TargetStatement
 
@@ -60,7 +60,7 @@ def build_tables(
     for plan in wanted:
         found = find_table(target, target_schema, plan.target)
         built.created[plan.name] = found is None
-        built.beside += [] if found is None else make_room(target, plan, found)
+        built.beside += [] if found is None else make_room(target, target_schema, plan, found, plans)
     made = {name for name, created in built.created.items() if created}
     # A table found in place keeps its own schema: nothing of ours is added to it.
     for statement in statements:
@@ -81,7 +81,9 @@ def register_tables(
         control.register_ddl(target, source_id, one.statement, detached=one.detached, done=one.done)
 
 
-def make_room(target: Target, plan: TablePlan, found: TargetTable) -> list[Beside]:
+def make_room(
+    target: Target, schema: str, plan: TablePlan, found: TargetTable, plans: Iterable[TablePlan]
+) -> list[Beside]:
     """Take off a table found in place what would be in the way of rows coming one by one; return how it comes back.
 
     Triggers are disabled rather than passed by as a replica: few roles may be one, ENABLE ALWAYS fires there too, and
@@ -91,7 +93,7 @@ def make_room(target: Target, plan: TablePlan, found: TargetTable) -> list[Besid
     """
     beside = []
     for constraint in detachable(target, plan, found):
-        beside.append(Beside(attach_statement(constraint, plan.name), detached=True))
+        beside.append(Beside(attach_statement(constraint, owner_of(constraint, schema, plan, plans)), detached=True))
         with _explaining(f"constraint {constraint.name} of {constraint.table}"):
             detach(target, constraint)
     for index in detachable_indexes(target, plan, found):

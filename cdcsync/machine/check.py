@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from cdcsync.core.codecs import has_rule
+from cdcsync.core.listing import listed
 from cdcsync.core.mapping_file import column_rule
 from cdcsync.core.target_names import NAME_BYTES, SYSTEM_COLUMNS
 from cdcsync.core.toml_text import columns_section, table_rule
@@ -52,18 +53,20 @@ def check(context: Context, tick: Tick) -> list[Finding]:
             findings += relation_findings(plan, fitted, context.settings)
             findings += odd_type_findings(plan, context.settings)
             if plan.name not in blocked:
-                findings += _scanned(source, schema, plan, context.settings, tick)
+                findings += _scanned(source, schema, plan, context.settings, tick, in_place=plan.name in in_place)
     order = {"blocking": 0, "warning": 1, "info": 2}
     return sorted(findings, key=lambda finding: order[finding.severity])
 
 
-def _scanned(source: Source, schema: SourceSchema, plan: TablePlan, settings: Settings, tick: Tick) -> list[Finding]:
+def _scanned(
+    source: Source, schema: SourceSchema, plan: TablePlan, settings: Settings, tick: Tick, *, in_place: bool
+) -> list[Finding]:
     """Read every row of a table once, and again only where rows could become one."""
-    values, rows, keys = Values(plan), RowSizes(plan), KeySizes(plan)
+    values, rows, keys = Values(plan), RowSizes(plan), KeySizes(plan, settings.target_schema)
     orphans, spellings = Orphans(source, schema, plan), Spellings(plan)
     scan(source, plan, [values, rows, keys, orphans, spellings], tick)
     return [
-        *value_findings(source, plan, values, settings),
+        *value_findings(source, plan, values, settings, in_place=in_place),
         *rows.findings(),
         *keys.findings(),
         *orphans.findings(),
@@ -97,10 +100,16 @@ def table_findings(plan: TablePlan, plans: Sequence[TablePlan]) -> list[Finding]
     return [*capture_findings(plan), *_name_findings(plan, plans)]
 
 
+def no_table_findings(schema: SourceSchema, plans: Sequence[TablePlan]) -> list[Finding]:
+    """Say so where nothing is to be moved: most often the file is not the application's, or it never ran."""
+    fix = "name the file the application has made its tables in (source = ...)"
+    if schema.tables:
+        fix = f"take skip = true off one of {listed([table.name for table in schema.tables])}"
+    return [] if plans else [Finding("blocking", "no_tables", "there is no table to move", fix)]
+
+
 def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[TablePlan]) -> list[Finding]:
-    findings = []
-    if not plans:
-        findings.append(Finding("blocking", "no_tables", "there is no table to move", "see [tables.*] skip"))
+    findings = no_table_findings(schema, plans)
     if source.journal_mode() != "wal":
         message = "the source is not in WAL mode: the application's commits wait for each read of the daemon"
         findings.append(Finding("warning", "no_wal", message, _to_wal(source)))
@@ -118,8 +127,17 @@ def _source_findings(source: Source, schema: SourceSchema, plans: Sequence[Table
                 f"table {plan.name} has no key: it is copied whole, in one transaction, by the snapshot, "
                 "by run --once and by drain"
             )
-            findings.append(Finding("info", "no_key", message, "give it a primary key", plan.name))
+            findings.append(Finding("info", "no_key", message, _key_to_have(plan), plan.name))
     return findings
+
+
+def _key_to_have(plan: TablePlan) -> str:
+    """Unique columns that may hold NULL are no key by themselves; most often they hold none."""
+    for index in plan.table.indexes:
+        names = [column.name for column in index.columns if column.name is not None]
+        if index.unique and not index.partial and len(names) == len(index.columns):
+            return f"{table_rule(plan.name, key=names)}, if no row has NULL there, or give it a primary key"
+    return "give it a primary key"
 
 
 def _to_wal(source: Source) -> str:

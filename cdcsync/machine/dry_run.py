@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +16,13 @@ from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target, column_list, table_name
 from cdcsync.edges.writer import TableWriter
-from cdcsync.machine.capturable import capture_findings
+from cdcsync.machine.check import no_table_findings, table_findings
 from cdcsync.machine.context import Context
 from cdcsync.machine.existing import fitted_plans, moved_plans
+from cdcsync.machine.fit import misfits
 from cdcsync.machine.refusals import explain, refused
 from cdcsync.words.errors import BadValueError, RefusedError
-from cdcsync.words.nouns import QuarantinedRow, TablePlan, TargetStatement
+from cdcsync.words.nouns import QuarantinedRow, SourceSchema, TablePlan, TargetStatement
 
 PAGE_ROWS = 1000
 TEMPORARY = "pg_temp"
@@ -59,9 +59,7 @@ def dry_run(context: Context, tick: Callable[[str, int], None]) -> DryRunReport:
     report = DryRunReport()
     with context.open_source() as source, context.open_target() as target:
         schema, moved = moved_plans(source, target, context.settings)
-        for finding in itertools.chain.from_iterable(map(capture_findings, moved)):
-            message = f"{finding.message}: {finding.fix}"
-            raise RefusedError(message)
+        _refuse(target, context.schema, schema, moved)
         plans = fitted_plans(target, context.schema, moved)
         statements, _ = target_ddl(schema, plans, TEMPORARY)
         for plan in plans:
@@ -73,6 +71,18 @@ def dry_run(context: Context, tick: Callable[[str, int], None]) -> DryRunReport:
             finally:
                 target.rollback()
     return report
+
+
+def _refuse(target: Target, target_schema: str, schema: SourceSchema, plans: Sequence[TablePlan]) -> None:
+    """Raise for what `install` would refuse as well. Tables found in place need not be empty yet."""
+    refused = no_table_findings(schema, plans)
+    for plan in plans:
+        found = find_table(target, target_schema, plan.target)
+        refused += table_findings(plan, plans)
+        refused += [] if found is None else misfits(target, target_schema, plan, found)
+    blocking = [f"{one.message} ({one.fix})" for one in refused if one.severity == "blocking"]
+    if blocking:
+        raise RefusedError("; ".join(blocking))
 
 
 def _make(target: Target, schema: str, plan: TablePlan, statements: Sequence[TargetStatement]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from loguru import logger
@@ -101,7 +101,7 @@ def needed(target: Target, schema: str, one: Following) -> list[str]:
     return statements
 
 
-def follow(target: Target, schema: str, source_id: str, one: Following) -> None:
+def follow(target: Target, schema: str, source_id: str, one: Following, plans: Iterable[TablePlan]) -> None:
     """Do what is safe, inside the caller's transaction: columns added, constraints of ours as the source has them.
 
     A constraint can change with another table: that of a child with its parent's key.
@@ -119,7 +119,7 @@ def follow(target: Target, schema: str, source_id: str, one: Following) -> None:
         _relax(target, schema, one, one.found)
     if not one.found.guarded:
         ours = {known.name for known in control.registered_ddl(target, source_id, one.plan.name)}
-        for beside in make_room(target, one.plan, one.found):
+        for beside in make_room(target, schema, one.plan, one.found, plans):
             if beside.statement.name not in ours:
                 control.register_ddl(target, source_id, beside.statement, detached=True)
         control.guard(target, source_id, one.plan.number, schema, one.plan.target)

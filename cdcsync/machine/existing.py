@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 from loguru import logger
 
-from cdcsync.core.mapping_file import Proposals
+from cdcsync.core.mapping_file import Proposal, Proposals, short
 from cdcsync.core.toml_text import columns_section, table_rule
 from cdcsync.core.types import default_type, parse
 from cdcsync.edges.catalog import TargetTable, emptying, find_table, has_rows, loose_sequences, same_but_for_case
@@ -19,6 +19,8 @@ from cdcsync.machine.fit import as_found, misfits
 from cdcsync.words.errors import TargetError, UsageError
 from cdcsync.words.nouns import ColumnPlan, Finding, SourceSchema, TablePlan
 from cdcsync.words.settings import Settings, TableMapping
+
+_MOMENTS = {"timestamp with time zone", "timestamp without time zone"}
 
 
 def moved_plans(source: Source, target: Target, settings: Settings) -> tuple[SourceSchema, tuple[TablePlan, ...]]:
@@ -84,11 +86,18 @@ def outlook(settings: Settings, plans: Sequence[TablePlan], proposals: Proposals
         return untouched
     types = {(plan.name, column.source): column.type_sql for plan in fitted for column in plan.columns}
     agreeing = {
-        place: proposal
+        place: proposal if place[0] not in there else _agreeing(proposal, types.get(place))
         for place, proposal in proposals.items()
-        if place[0] not in there or str(parse(proposal.type)) == types.get(place)
     }
-    return Outlook(fitted, agreeing, there)
+    return Outlook(fitted, {place: one for place, one in agreeing.items() if one is not None}, there)
+
+
+def _agreeing(proposal: Proposal, there: str | None) -> Proposal | None:
+    """Return what a proposal says of the type that is there: moments are read alike for both kinds of timestamp."""
+    wanted = str(parse(proposal.type))
+    if wanted == there:
+        return proposal
+    return replace(proposal, type=short(there)) if there is not None and {wanted, there} == _MOMENTS else None
 
 
 def _is_each_sides_own(target: Target, settings: Settings, plan: TablePlan) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from cdcsync.core.ddl.indexes import hashed_index
 from cdcsync.core.refusals import Refused
 from cdcsync.core.toml_text import columns_section, table_rule
 from cdcsync.core.widths import INDEX_BYTES, ROW_BYTES, fixed_bytes, key_bytes, may_exceed_row, row_bytes
 from cdcsync.machine.scan import Page
-from cdcsync.words.nouns import Finding, TablePlan
+from cdcsync.words.nouns import ColumnPlan, Finding, Index, TablePlan
 
 
 class RowSizes:
@@ -52,19 +53,21 @@ class RowSizes:
 class KeySizes:
     """Entries too large for an index, of each index made of plain columns, the primary key among them."""
 
-    def __init__(self, plan: TablePlan) -> None:
-        """Nothing seen."""
+    def __init__(self, plan: TablePlan, schema: str) -> None:
+        """Nothing seen. The tables will be in this `schema`."""
         places = {column.source: place for place, column in enumerate(plan.columns)}
-        keys = {"the primary key": tuple(part.name for part in plan.key)}
+        key = tuple(part.name for part in plan.key)
+        indexes: list[tuple[tuple[str, ...], Index | None]] = [(key, None)]
         for index in plan.table.indexes:
             names = tuple(column.name for column in index.columns if column.name is not None)
-            if len(names) == len(index.columns) and names != keys["the primary key"]:
-                keys[f"index {index.name}"] = names
-        self._plan = plan
+            if len(names) == len(index.columns) and names != key:
+                indexes.append((names, index))
         self._indexes = [
-            _Entries(name, columns, tuple(places[column] for column in columns), plan)
-            for name, columns in keys.items()
-            if columns and set(columns) <= set(places)
+            _Entries(
+                index, [plan.columns[places[name]] for name in names], [places[name] for name in names], plan, schema
+            )
+            for names, index in indexes
+            if names and set(names) <= set(places)
         ]
 
     def look(self, page: Page) -> None:
@@ -79,9 +82,13 @@ class KeySizes:
 
 
 class _Entries:
-    def __init__(self, name: str, columns: tuple[str, ...], places: Sequence[int], plan: TablePlan) -> None:
-        self._name, self._columns, self._places, self._plan = name, columns, places, plan
-        self._fixed = fixed_bytes([plan.columns[place] for place in places])
+    """What one index would hold; `index` is None for the primary key."""
+
+    def __init__(
+        self, index: Index | None, columns: Sequence[ColumnPlan], places: Sequence[int], plan: TablePlan, schema: str
+    ) -> None:
+        self._index, self._columns, self._places, self._plan, self._schema = index, columns, places, plan, schema
+        self._fixed = fixed_bytes(columns)
         self._large = Refused()
 
     def look(self, page: Page) -> None:
@@ -96,15 +103,22 @@ class _Entries:
     def findings(self) -> Iterator[Finding]:
         if not self._large.count:
             return
-        column = self._columns[0] if len(self._columns) == 1 else None
+        count, names = self._large.count, [column.source for column in self._columns]
+        rows = f"1 row of {self._plan.name} has" if count == 1 else f"{count:,} rows of {self._plan.name} have"
+        name = "the primary key" if self._index is None else f"index {self._index.name}"
         message = (
-            f"{self._large.count:,} rows of {self._plan.name} have more in {self._name} ({', '.join(self._columns)}) "
-            f"than the {INDEX_BYTES:,} bytes PostgreSQL can index, such as {self._large.example}: refused unless it "
-            "can compress them"
+            f"{rows} more in {name} ({', '.join(names)}) than the {INDEX_BYTES:,} bytes PostgreSQL can index, such as "
+            f"{self._large.example}: {'it' if count == 1 else 'they'} will be refused, or the index, unless "
+            "PostgreSQL can compress them"
         )
-        if self._name == "the primary key":
-            fix = f"give the table a shorter key: {table_rule(self._plan.name, key=['other', 'columns'])}"
-        else:
-            fix = f"drop {self._name} on the source, or index md5({self._columns[0]}) in PostgreSQL"
+        column = names[0] if len(names) == 1 else None
         keys = tuple(self._large.keys)
-        yield Finding("warning", "key_too_large", message, fix, self._plan.name, column, self._large.count, keys)
+        yield Finding("warning", "key_too_large", message, self._fix(), self._plan.name, column, count, keys)
+
+    def _fix(self) -> str:
+        if self._index is None:
+            return f"give the table a shorter key: {table_rule(self._plan.name, key=['other', 'columns'])}"
+        if self._index.partial:
+            return "shorten the values, or make an index on md5(...) instead, in PostgreSQL"
+        instead = hashed_index(self._schema, self._plan, self._columns, unique=self._index.unique)
+        return f"shorten the values, or make this index instead, in PostgreSQL: {instead}"

@@ -26,7 +26,7 @@ from cdcsync.edges.catalog import (
 )
 from cdcsync.edges.target import one_line, table_name
 from cdcsync.machine.completion import complete_target, run_pending
-from cdcsync.machine.fit import detachable
+from cdcsync.machine.fit import detachable, owner_of
 from cdcsync.machine.session import Session
 from cdcsync.words.nouns import TablePlan, TargetStatement
 
@@ -95,15 +95,14 @@ def complete(session: Session) -> HandoverReport:
 def take_apart(session: Session) -> None:
     """Undo what `hand_over` did to the tables, inside a transaction: rows are to arrive again."""
     target, schema = session.target, session.settings.target_schema
-    owners = {plan.target: plan for plan in session.plans.values()}
     for plan in session.plans.values():
         found = find_table(target, schema, plan.target)
         if found is None:
             continue
         for constraint in detachable(target, plan, found):
             if constraint.kind == "f":
-                owner = owners.get(constraint.table, plan) if constraint.schema == schema else plan
-                _bring_back_later(session, attach_statement(constraint, owner.name))
+                owner = owner_of(constraint, schema, plan, session.plans.values())
+                _bring_back_later(session, attach_statement(constraint, owner))
                 detach(target, constraint)
         for trigger in firing_triggers(target, found.oid):
             _bring_back_later(session, enable_statement(trigger, plan.name))

@@ -84,7 +84,7 @@ def _answer(session: Session) -> None:
         session.store.hold(session.checkpoint.position)
         session.store.set_state("catching_up")
         for one in following.values():
-            evolve.follow(session.target, schema, source_id, one)
+            evolve.follow(session.target, schema, source_id, one, seen.plans)
         _build(session, seen, [plan for plan in seen.plans if plan.number in fresh])
         for progress in session.checkpoint.tables:
             if progress.number not in fresh:

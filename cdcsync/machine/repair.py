@@ -160,7 +160,7 @@ class _Repair:
         indexes = detachable_indexes(target, plan, found)
         with self._holding():
             for constraint in constraints:
-                self._bring_back_later(attach_statement(constraint, plan.name))
+                self._bring_back_later(attach_statement(constraint, plan))
                 detach(target, constraint)
             for index in indexes:
                 self._bring_back_later(TargetStatement("unique", plan.name, index.name, index.definition))

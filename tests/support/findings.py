@@ -51,7 +51,7 @@ def findings_of_values(path: Path, tables: dict[str, Any] | None = None) -> list
         for plan in proposed_plans(source, settings)[1]:
             values = Values(plan)
             scan(source, plan, [values], nobody_watches)
-            found += value_findings(source, plan, values, settings)
+            found += value_findings(source, plan, values, settings, in_place=False)
         return found
 
 

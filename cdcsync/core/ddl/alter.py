@@ -16,6 +16,8 @@ _ADD = sql.SQL("ALTER TABLE {} ADD COLUMN {} {}")
 _DROP = sql.SQL("ALTER TABLE {} DROP COLUMN {}")
 _RELAX = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL")
 _TIGHTEN = sql.SQL("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL")
+_RETYPE = sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}")
+_ADD_KEY = sql.SQL("ALTER TABLE {} ADD UNIQUE ({})")
 _NO_DEFAULT = sql.SQL("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT")
 _NO_CONSTRAINT = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}")
 _NO_INDEX = sql.SQL("DROP INDEX IF EXISTS {}")
@@ -31,6 +33,17 @@ def add_column(schema: str, plan: TablePlan, column: ColumnPlan) -> str:
 def relax(schema: str, plan: TablePlan, name: str) -> str:
     """Take NOT NULL off a target column: the source has NULL there now, or has no such column any more."""
     return _RELAX.format(_table(schema, plan), sql.Identifier(name)).as_string()
+
+
+def retype(schema: str, plan: TablePlan, name: str, type_sql: str) -> str:
+    """Give a target column another type: advice for tables that are not ours."""
+    return _RETYPE.format(_table(schema, plan), sql.Identifier(name), verbatim(type_sql)).as_string()
+
+
+def add_key(schema: str, plan: TablePlan) -> str:
+    """Keep the key unique in a table that is not ours, where nothing does."""
+    columns = sql.SQL(", ").join(sql.Identifier(column.target) for column in plan.key_plans)
+    return _ADD_KEY.format(_table(schema, plan), columns).as_string()
 
 
 def tighten(schema: str, plan: TablePlan, column: ColumnPlan) -> TargetStatement:

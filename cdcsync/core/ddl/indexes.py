@@ -9,15 +9,20 @@ from psycopg import sql
 from cdcsync.core.ddl.build import identifiers
 from cdcsync.core.ddl.index_terms import index_condition, index_terms
 from cdcsync.core.sqltext.refusal import UntranslatableError
+from cdcsync.core.types import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cdcsync.core.ddl.build import Build
     from cdcsync.core.ddl.moved import Moved
-    from cdcsync.words.nouns import Index
+    from cdcsync.words.nouns import ColumnPlan, Index, TablePlan
 
 _UNIQUE = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} UNIQUE ({})")
 _UNIQUE_INDEX = sql.SQL("CREATE UNIQUE INDEX {} ON {} ({}){}")
 _INDEX = sql.SQL("CREATE INDEX {} ON {} ({}){}")
+_HASHED = sql.SQL("CREATE {} ON {} ({})")
+_LONG = {"text", "character varying", "character", "bytea"}
 
 
 def add_unique(build: Build, moved: Moved) -> None:
@@ -39,6 +44,16 @@ def add_indexes(build: Build, moved: Moved) -> None:
     for index in moved.plan.table.indexes:
         if not index.unique:
             _add(build, moved, index)
+
+
+def hashed_index(schema: str, plan: TablePlan, columns: Sequence[ColumnPlan], *, unique: bool) -> str:
+    """Return an index that takes values of any length: it finds what is equal, and keeps apart what is not."""
+    terms = []
+    for column in columns:
+        name = sql.Identifier(column.target)
+        terms.append(sql.SQL("md5({})").format(name) if parse(column.type_sql).base in _LONG else name)
+    kind = sql.SQL("UNIQUE INDEX") if unique else sql.SQL("INDEX")
+    return _HASHED.format(kind, sql.Identifier(schema, plan.target), sql.SQL(", ").join(terms)).as_string()
 
 
 def _add(build: Build, moved: Moved, index: Index) -> None:
