@@ -178,6 +178,17 @@ def guard(target: Target, source_id: str, number: int, schema: str, table: str) 
         target.connection.execute(statement)
 
 
+def guard_again(target: Target, source_id: str, number: int, schema: str, table: str) -> None:
+    """Let the guard refuse transactions too that began before this one; it is in one that switches the guard on."""
+    names = {
+        "table": table_name(schema, table),
+        "source_id": sql.Literal(source_id),
+        "counter": sql.Literal(_counter(source_id, number).as_string()),
+        "since": sql.Literal(target.ask(_FILE, "transaction")[0]),
+    }
+    target.execute(_FILE, "guard_table_since", names)
+
+
 def writes(target: Target, source_id: str, number: int) -> int:
     """Return how many statements wrote to a table since the handover."""
     return int(target.ask(_FILE, "writes", {"counter": _counter(source_id, number)})[0])
