@@ -14,7 +14,6 @@ from cdcsync.core.plan import table_plans
 from cdcsync.edges import capture, control
 from cdcsync.edges.catalog import find_table
 from cdcsync.edges.checkpoint import CheckpointStore
-from cdcsync.edges.fence import fence_triggers
 from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
@@ -159,7 +158,6 @@ def uninstall(context: Context, *, drop_control: bool, source_only: bool, lift_f
     """
     with context.open_source() as source:
         has_ours, source_id, place = bool(source.ask("has_ours")), source.source_id(), _place(source)
-        fenced = fence_triggers(source)
     cleaned = False
     if not source_only:
         try:
@@ -169,7 +167,7 @@ def uninstall(context: Context, *, drop_control: bool, source_only: bool, lift_f
                 message = f"{error}; nothing was changed: --source-only frees the source and leaves the target guarded"
                 raise TargetError(message) from None
     if has_ours:
-        return capture.uninstall(context.settings.source_path, () if lift_fence else fenced)
+        return capture.uninstall(context.settings.source_path, keep_fence=not lift_fence)
     return LockHeld() if cleaned else None
 
 
@@ -183,6 +181,9 @@ def _clean_target(context: Context, source_id: str | None, place: str, *, drop_c
         store = CheckpointStore(target, source_id)
         if store.is_locked("daemon"):
             message = "a daemon is running on this source: stop it first (SIGTERM, or systemctl stop)"
+            raise RefusedError(message)
+        if store.is_locked("holder"):
+            message = f"cdcsync {store.read().role or 'cutover'} is working on this source: end it, or wait"
             raise RefusedError(message)
         with target.transaction():
             for number, name in store.target_tables():
