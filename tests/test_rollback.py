@@ -11,6 +11,8 @@ import pytest
 from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.machine import handover
 from cdcsync.machine import rollback as rollback_module
+from cdcsync.machine.context import Context
+from cdcsync.machine.status import status
 from cdcsync.words.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -177,3 +179,48 @@ def test_losing_postgresql_after_the_fence_is_lifted_is_a_remark(pair: Pair, mon
     pair.write("DELETE FROM c")
     pair.sync()
     assert pair.verify().equal
+
+
+def test_a_move_that_postgresql_does_not_know_to_be_undone_is_not_gone_on_with(make_pair: Make, tmp_path: Path) -> None:
+    """The application is on SQLite again: no verb says that it moved, and no hook moves it."""
+    called = tmp_path / "called"
+    pair = _ready(make_pair, hooks={"after_handover": f"touch '{called}'"})
+    assert pair.cutover().done
+    called.unlink()
+    _go_back_alone(pair)
+    for verb in (pair.cutover, pair.drain, pair.run_once):
+        with pytest.raises(RefusedError, match="run cdcsync rollback --discard-target-writes"):
+            verb()
+    assert not called.exists()
+    assert "went back to SQLite" in _warnings(pair)[0]
+
+
+@pytest.mark.parametrize("way", ["cutover", "drain"])
+def test_what_was_remembered_of_a_fence_lifted_alone_is_forgotten_when_postgresql_knows(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The next move is like any other: nobody is told to discard what is written after it."""
+    with monkeypatch.context() as patch:
+        patch.setattr(handover, "hand_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    assert "run cdcsync cutover to go on, or cdcsync rollback" in _warnings(pair)[0]
+    _go_back_alone(pair)
+    if way == "cutover":
+        assert pair.cutover().done
+    else:
+        assert pair.drain().handed_over
+    assert _warnings(pair) == []
+    pair.run_once()
+
+
+def _go_back_alone(pair: Pair) -> None:
+    there = pair.settings.target
+    pair.change_settings(target="host=127.0.0.1 port=1 dbname=gone")
+    assert pair.rollback(discard=True).done
+    pair.change_settings(target=there)
+
+
+def _warnings(pair: Pair) -> list[str]:
+    with Context(pair.settings) as context:
+        return list(status(context)["warnings"])

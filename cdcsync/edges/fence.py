@@ -145,6 +145,13 @@ def was_lifted_alone(source: Source) -> bool:
     return bool(source.ask("has_meta")) and "lifted" in dict(source.rows("meta"))
 
 
+def forget_lifted_alone(path: Path) -> None:
+    """Forget that a fence was lifted alone. Raises what `writing` does."""
+    with writing(path) as connection:
+        connection.execute(sqlite_statement("capture.sql", "remove_meta").template, ("lifted",))
+        connection.execute("COMMIT")
+
+
 def lift_permanent(path: Path, alone: str | None = None) -> float:
     """Drop a permanent fence; return the seconds the write lock was held. Raises what `writing` does.
 

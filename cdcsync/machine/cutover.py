@@ -28,6 +28,7 @@ from cdcsync.machine.estimate import fixed_seconds
 from cdcsync.machine.forward import go_forward
 from cdcsync.machine.gates import CutoverOptions, estimated_pause, refusals, too_long
 from cdcsync.machine.hooks import run_hook
+from cdcsync.machine.rollback import refuse_lifted_alone
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
@@ -53,6 +54,7 @@ def cutover(context: Context, options: CutoverOptions) -> CutoverReport:
     report = CutoverReport(rehearsed=options.rehearse)
     with Session(context) as session:
         if session.checkpoint.state == "cut_over":
+            refuse_lifted_alone(session.source)
             switch.finish(session, report)
         elif fence_message(session.source) is not None:
             _resume(context, session, report)

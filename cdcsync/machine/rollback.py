@@ -10,7 +10,8 @@ from loguru import logger
 
 from cdcsync.core.evolution import has_key
 from cdcsync.edges import control
-from cdcsync.edges.fence import fence_message, lift_permanent
+from cdcsync.edges.fence import fence_message, lift_permanent, was_lifted_alone
+from cdcsync.edges.source import Source
 from cdcsync.edges.target import is_out_of_reach, one_line
 from cdcsync.machine import handover
 from cdcsync.machine.context import Context
@@ -18,6 +19,11 @@ from cdcsync.machine.hooks import run_hook, run_hook_alone
 from cdcsync.machine.repair import mark_for_repair
 from cdcsync.machine.session import Session
 from cdcsync.words.errors import HookError, RefusedError, TargetError
+
+LIFTED_ALONE = (
+    "the application went back to SQLite while PostgreSQL could not be asked: run cdcsync rollback "
+    "--discard-target-writes, which PostgreSQL has to hear of"
+)
 
 
 @dataclass(slots=True)
@@ -136,6 +142,13 @@ def _without_the_target(context: Context, error: Exception) -> RollbackReport:
         except HookError as failed:
             report.remarks.append(str(failed))
     return report
+
+
+def refuse_lifted_alone(source: Source) -> None:
+    """Raise RefusedError where the source was taken back behind PostgreSQL's back: the application writes to it."""
+    if was_lifted_alone(source):
+        message = f"{LIFTED_ALONE}, and then this again"
+        raise RefusedError(message)
 
 
 def switch_back(session: Session, report: RollbackReport) -> None:
