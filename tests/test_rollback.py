@@ -201,7 +201,7 @@ def test_what_was_remembered_of_a_fence_lifted_alone_is_forgotten_when_postgresq
 ) -> None:
     """The next move is like any other: nobody is told to discard what is written after it."""
     with monkeypatch.context() as patch:
-        patch.setattr(handover, "hand_over", _cut)
+        patch.setattr(CheckpointStore, "cut_over", _cut)
         with pytest.raises(KeyboardInterrupt):
             pair.cutover()
     assert "run cdcsync cutover to go on, or cdcsync rollback" in _warnings(pair)[0]

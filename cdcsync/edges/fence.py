@@ -38,6 +38,8 @@ class Fence:
         self._timer.daemon = True
         self._timer.start()
         self.is_permanent = False
+        self.is_spent = False
+        """Whether the time ended it: whatever failed then failed for that."""
 
     def build(self, statements: Sequence[str], message: str) -> None:
         """Run what makes it. Raises FenceLiftedError where the time was spent meanwhile."""
@@ -51,8 +53,7 @@ class Fence:
     def refuse_lifted(self) -> None:
         """Raise FenceLiftedError where the time was spent."""
         if not self.is_permanent and not self._connection.in_transaction:
-            message = "the longest pause was spent: the fence is lifted, the application goes on with SQLite"
-            raise FenceLiftedError(message)
+            raise FenceLiftedError
 
     def make_permanent(self) -> None:
         """Commit: the one decision point. Raises FenceLiftedError where the time was spent before."""
@@ -80,12 +81,18 @@ class Fence:
     def _spent(self) -> None:
         self.lift()
         if not self.is_permanent:
+            self.is_spent = True
             self._on_spent()
+
+    def stop_clock(self) -> None:
+        """Let the time not be spent any more; where it is, wait until everything has heard of that."""
+        self._timer.cancel()
+        self._timer.join()
 
     def close(self) -> None:
         """End it."""
-        self._timer.cancel()
         self.lift()
+        self.stop_clock()
         self._connection.close()
 
 

@@ -25,8 +25,8 @@ from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport, Refusal
 from cdcsync.machine.drain import left_behind
 from cdcsync.machine.estimate import fixed_seconds
-from cdcsync.machine.forward import go_forward
-from cdcsync.machine.gates import CutoverOptions, estimated_pause, refusals, too_long
+from cdcsync.machine.forward import FAILURES, go_forward, resume
+from cdcsync.machine.gates import CutoverOptions, estimated_pause, refusals, too_long, verified
 from cdcsync.machine.hooks import run_hook
 from cdcsync.machine.rollback import refuse_lifted_alone
 from cdcsync.machine.session import Session
@@ -34,14 +34,7 @@ from cdcsync.machine.stream import bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.machine.verify import verify
 from cdcsync.machine.verify_report import VerifyReport
-from cdcsync.words.errors import (
-    CdcsyncError,
-    FenceLiftedError,
-    HookError,
-    RefusedError,
-    SourceChangedError,
-    StopRequestedError,
-)
+from cdcsync.words.errors import CdcsyncError, FenceLiftedError, HookError, RefusedError, SourceChangedError
 
 MEASURED_KEYS = 100
 """Fewer keys say nothing about how many are compared in a second."""
@@ -53,16 +46,33 @@ def cutover(context: Context, options: CutoverOptions) -> CutoverReport:
     """Move the application to PostgreSQL, or say why not. Raises what `Session` raises before anything was done."""
     report = CutoverReport(rehearsed=options.rehearse)
     with Session(context) as session:
-        if session.checkpoint.state == "cut_over":
+        # Held to the end, hooks included: another cutover would run them a second time.
+        session.lock("cutover")
+        session.refresh()
+        is_handed_over = session.checkpoint.state == "cut_over"
+        if is_handed_over:
             refuse_lifted_alone(session.source)
+        if options.rehearse and (is_handed_over or _is_decided(session)):
+            message = "a cutover was decided: cdcsync cutover does what is left of it, cdcsync rollback goes back"
+            report.refusals = [Refusal("decided", message)]
+            _is_refused(report)
+        elif is_handed_over:
             switch.finish(session, report)
-        elif fence_message(session.source) is not None:
-            _resume(context, session, report)
+        elif _is_decided(session):
+            resume(context, session, report)
         else:
             _begin(context, session, options, report)
     if report.pause_seconds is not None and not report.rehearsed:
-        report.write(context.settings.state_dir)
+        try:
+            report.write(context.settings.state_dir)
+        except OSError as error:
+            report.report = None
+            report.remarks.append(f"the report could not be written: {error}")
     return report
+
+
+def _is_decided(session: Session) -> bool:
+    return fence_message(session.source) is not None
 
 
 def _begin(context: Context, session: Session, options: CutoverOptions, report: CutoverReport) -> None:
@@ -86,8 +96,11 @@ def _begin(context: Context, session: Session, options: CutoverOptions, report: 
         if report.refusals:
             # before_fence was run, and then a gate closed.
             _on_abort(session, report)
-    except (CdcsyncError, psycopg.Error) as error:
+    except FAILURES as error:
         _abort(session, report, error)
+    except BaseException:
+        _interrupted(session, report)
+        raise
 
 
 def _gates(session: Session, options: CutoverOptions) -> list[Refusal]:
@@ -126,7 +139,7 @@ def _catch_up(session: Session, options: CutoverOptions, report: CutoverReport) 
         _verify_changed(session, report, _no_watch)
         catch_up(session, sync, _no_watch)
     report.verified_keys = 0
-    report.remarks = left_behind(session) + _durability_remarks(session)
+    report.remarks = _durability_remarks(session)
     if not session.settings.app_role:
         report.remarks.append("app_role is not set: whether the application may use the tables was not checked")
     report.estimated_pause_seconds = estimated_pause(session)
@@ -139,6 +152,7 @@ def _rehearse(session: Session, options: CutoverOptions, report: CutoverReport) 
     sync = _catch_up(session, options, report)
     if sync is None:
         return False
+    report.remarks += left_behind(session)
     began = time.monotonic()
     _drain_and_prove(session, sync, options, report, _no_watch)
     with report.step("handover"):
@@ -164,15 +178,18 @@ def _decide(context: Context, session: Session, options: CutoverOptions, report:
         try:
             session.steady = "fenced"
             session.store.fenced()
+            # Only now none can come any more.
+            report.remarks += left_behind(session)
             _drain_and_prove(session, sync, options, report, held.refuse_lifted)
-            with report.step("decide"):
-                # With PostgreSQL gone there would be no side left to write to.
-                session.store.fenced()
-                held.make_permanent()
-        except BaseException:
+            go_forward(context, session, report, held.since, held)
+        except BaseException as error:
+            held.lift()
+            if _is_decided(session):
+                raise
             _unfence(session, held)
+            if held.is_spent and isinstance(error, FAILURES):
+                raise FenceLiftedError from error
             raise
-        go_forward(context, session, report, held.since)
     return True
 
 
@@ -183,8 +200,8 @@ def _interrupt(session: Session) -> None:
 
 
 def _unfence(session: Session, held: Fence) -> None:
-    """Lift the fence first of all; then nothing says any more that there is one."""
-    held.lift()
+    """The fence is lifted: nothing says any more that there is one."""
+    held.stop_clock()
     session.steady = "streaming"
     try:
         session.target.go_on()
@@ -206,6 +223,9 @@ def _drain_and_prove(
             _refuse_different(verify(session, None, 0.0, lambda _table, _rows: watch()), report)
         else:
             _verify_changed(session, report, watch)
+            for closed in verified(session):
+                # The daemon's background verification may have found it since the gates were asked.
+                raise RefusedError(closed.message)
     with report.step("complete"):
         report.remarks += handover.complete(session).remarks
         watch()
@@ -241,35 +261,24 @@ def _refuse_different(found: VerifyReport, report: CutoverReport) -> None:
         raise RefusedError(message)
 
 
-def _resume(context: Context, session: Session, report: CutoverReport) -> None:
-    """Go on after the decision, which was made by a cutover that was cut short."""
-    logger.warning("the source is fenced: going on with the cutover that was cut short")
-    session.take("cutover")
-    began = time.monotonic()
-    try:
-        session.prepare()
-        session.steady = "fenced"
-        session.target.execute("session.sql", "strict_commits")
-        with report.step("drain"):
-            # Whatever came before the fence is applied already; this only makes sure of it.
-            catch_up(session, Sync(session), _no_watch)
-        go_forward(context, session, report, began)
-    except (CdcsyncError, psycopg.Error) as error:
-        report.reason = one_line(error)
-        session.release()
-
-
 def _abort(session: Session, report: CutoverReport, error: Exception) -> None:
     """Before the decision: nothing has happened."""
-    report.reason = one_line(error)
-    if isinstance(error, StopRequestedError | FenceLiftedError):
-        report.reason = "the longest pause (--max-pause) was spent: the fence was lifted"
-    report.reason += "; the application goes on with SQLite"
+    report.reason = f"{one_line(error)}; the application goes on with SQLite"
     logger.error("cutover aborted at {}: {}", report.aborted_at, report.reason)
     _on_abort(session, report)
 
 
+def _interrupted(session: Session, report: CutoverReport) -> None:
+    """Ended by a signal: undo what before_fence began, or say what neither side can."""
+    if _is_decided(session):
+        logger.error("interrupted after the decision: run cdcsync cutover to go on from here, or cdcsync rollback")
+    else:
+        _on_abort(session, report)
+
+
 def _on_abort(session: Session, report: CutoverReport) -> None:
+    if report.rehearsed:
+        return
     try:
         run_hook(session, "on_abort", "streaming")
     except HookError as failed:

@@ -37,7 +37,7 @@ def refusals(session: Session, options: CutoverOptions) -> list[Refusal]:
         *_copied(session),
         *_drift(session),
         *_quarantine(session, options),
-        *([] if options.full_verify else _verified(session)),
+        *([] if options.full_verify else verified(session)),
         *_lag(session, options),
         *_grants(session),
         *_disk(session, options),
@@ -106,7 +106,8 @@ def _quarantine(session: Session, options: CutoverOptions) -> Iterator[Refusal]:
         yield Refusal("quarantine", message)
 
 
-def _verified(session: Session) -> Iterator[Refusal]:
+def verified(session: Session) -> Iterator[Refusal]:
+    """Refuse what is not proven equal."""
     proven = session.ledger.read()
     missing = [plan.name for plan in session.keyed if plan.number not in proven]
     different = [plan.name for plan in session.keyed if plan.number in proven and proven[plan.number].differences]

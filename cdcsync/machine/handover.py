@@ -47,7 +47,7 @@ class HandoverReport:
 
 
 def hand_over(session: Session, decide: Callable[[], None]) -> HandoverReport:
-    """Ask `decide` for the last time, then put back what must not stand while rows arrive, and switch the guard off.
+    """Put back what must not stand while rows arrive, ask `decide` for the last time, and switch the guard off.
 
     All in one transaction, and in an instant: foreign keys guard new rows only until `machine.validation` has
     validated them. `decide` raises to call it off. Then, or if the process is killed, no foreign key and no trigger
@@ -57,7 +57,7 @@ def hand_over(session: Session, decide: Callable[[], None]) -> HandoverReport:
     with session.target.transaction():
         session.store.hold(session.checkpoint.position)
         report.remarks += _put_back(session)
-        for number in session.plans:
+        for number, _ in session.store.target_tables():
             control.forget_writes(session.target, session.store.source_id, number)
         decide()
         session.store.cut_over()
@@ -78,7 +78,7 @@ def rehearse(session: Session) -> float:
 
 def _put_back(session: Session) -> list[str]:
     pending = [one for phase in BACK_AT_LAST for one in session.store.pending_ddl(phase)]
-    refusals = [run_pending(session, one, control.run_ddl) for one in pending]
+    refusals = [run_pending(session, one, control.run_lasting_ddl) for one in pending]
     return [refusal for refusal in refusals if refusal is not None]
 
 

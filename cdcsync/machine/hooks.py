@@ -74,6 +74,7 @@ def _run(settings: Settings, name: str, state: str, told: Mapping[str, str]) -> 
         except BaseException as error:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
                 # Interrupted, it must not go on beside whatever is run next.
                 raise
