@@ -107,6 +107,8 @@ def fence(
     """
     connection = connect(path, mode="rw", shared=True)
     try:
+        # A power failure must not take a decision back that PostgreSQL knows of, whatever SQLite was built to do.
+        connection.execute("PRAGMA synchronous = FULL")
         begin_immediate(connection, path, max_seconds)
         held = Fence(connection, max_seconds, on_spent)
     except BaseException:

@@ -16,7 +16,7 @@ import psycopg
 from loguru import logger
 
 from cdcsync.edges.backup import back_up
-from cdcsync.edges.fence import Fence, fence, fence_message
+from cdcsync.edges.fence import fence, fence_message
 from cdcsync.edges.grants import standbys
 from cdcsync.edges.target import one_line
 from cdcsync.machine import handover, switch
@@ -184,9 +184,10 @@ def _decide(context: Context, session: Session, options: CutoverOptions, report:
             go_forward(context, session, report, held.since, held)
         except BaseException as error:
             held.lift()
+            held.stop_clock()
             if _is_decided(session):
                 raise
-            _unfence(session, held)
+            _unfence(session)
             if held.is_spent and isinstance(error, FAILURES):
                 raise FenceLiftedError from error
             raise
@@ -199,9 +200,8 @@ def _interrupt(session: Session) -> None:
     session.source.stop_soon()
 
 
-def _unfence(session: Session, held: Fence) -> None:
+def _unfence(session: Session) -> None:
     """The fence is lifted: nothing says any more that there is one."""
-    held.stop_clock()
     session.steady = "streaming"
     try:
         session.target.go_on()
