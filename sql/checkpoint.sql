@@ -33,10 +33,12 @@ UPDATE cdcsync.checkpoint SET state = %(state)s
 WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
 
 -- name: progress
--- remade_at: whatever was compared before says nothing any more; start_seq alone would not tell in a quiet source.
+-- remade: whatever was compared before says nothing any more; start_seq alone would not tell in a quiet source, and a
+-- time would not where the clock was set back, or somebody looked before this was committed.
 UPDATE cdcsync.tables
 SET remade_at = CASE WHEN %(state)s IN ('pending', 'copying', 'repairing', 'copied') THEN clock_timestamp()
                      ELSE remade_at END,
+    remade = remade + (%(state)s IN ('pending', 'copying', 'repairing', 'copied'))::integer,
     copy_rate = CASE WHEN state = 'copying' AND %(rows_copied)s > rows_copied AND remade_at < clock_timestamp()
                      THEN (%(rows_copied)s - rows_copied) / extract(epoch FROM clock_timestamp() - remade_at)
                      ELSE copy_rate END,

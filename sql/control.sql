@@ -53,6 +53,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.tables (
     rows_copied bigint NOT NULL DEFAULT 0,
     rows_total bigint,
     remade_at timestamptz,
+    remade bigint NOT NULL DEFAULT 0,
     copy_rate double precision,
     PRIMARY KEY (source_id, number)
 );
@@ -108,8 +109,8 @@ CREATE TABLE IF NOT EXISTS cdcsync.quarantine (
 );
 
 -- What was proven equal: all keys of a table but those with entries above seq. rows: when it was last read through.
--- It holds for this history, and as long as the table is not copied or repaired anew (tables.start_seq, remade_at) after
--- the reading began.
+-- It holds for this history, and as long as the table is not copied or repaired anew (tables.start_seq, remade) after the
+-- reading began.
 CREATE TABLE IF NOT EXISTS cdcsync.ledger (
     source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
     number integer NOT NULL,
@@ -117,7 +118,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.ledger (
     seq bigint NOT NULL,
     rows bigint NOT NULL,
     differences bigint NOT NULL,
-    began_at timestamptz NOT NULL,
+    remade bigint NOT NULL,
     swept_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source_id, number)
 );
