@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.target import Target
 from cdcsync.machine import handover
 from cdcsync.machine import rollback as rollback_module
 from cdcsync.machine.context import Context
@@ -224,3 +226,55 @@ def _go_back_alone(pair: Pair) -> None:
 def _warnings(pair: Pair) -> list[str]:
     with Context(pair.settings) as context:
         return list(status(context)["warnings"])
+
+
+@pytest.mark.parametrize("fault", ["killed", "cut off"])
+def test_wherever_a_rollback_is_cut_one_side_at_most_accepts_writes(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, fault: str, *, full: bool
+) -> None:
+    """At every statement to PostgreSQL; run again it comes to its end. A connection lost once is no lost server."""
+    ended, at = False, 2
+    while not ended:
+        assert pair.cutover().done
+        with monkeypatch.context() as patch:
+            statements = _fail_at(patch, at, fault)
+            with suppress(KeyboardInterrupt):
+                assert pair.rollback(discard=True).done
+        ended = len(statements) < at
+        assert _accepting(pair) in ({"SQLite"}, {"PostgreSQL"}, set())
+        with suppress(RefusedError):
+            pair.rollback(discard=True)
+        assert _accepting(pair) == {"SQLite"}
+        pair.sync()
+        pair.verify()
+        at += 1 if full else 6
+
+
+def _fail_at(patch: pytest.MonkeyPatch, at: int, fault: str) -> list[str]:
+    real, statements = Target.execute, []
+
+    def execute(self: Target, file: str, name: str, names: Any = None, /, **parameters: Any) -> object:
+        statements.append(name)
+        if len(statements) == at and fault == "killed":
+            self.cut()
+            raise KeyboardInterrupt
+        if len(statements) == at:
+            self.cut()
+        return real(self, file, name, names, **parameters)
+
+    patch.setattr(Target, "execute", execute)
+    return statements
+
+
+def _accepting(pair: Pair) -> set[str]:
+    found = {"SQLite", "PostgreSQL"}
+    with closing(sqlite3.connect(pair.path, isolation_level=None)) as application:
+        try:
+            application.execute("UPDATE p SET name = name")
+        except sqlite3.OperationalError:
+            found.remove("SQLite")
+    try:
+        pair.execute("UPDATE p SET name = name")
+    except psycopg.Error:
+        found.remove("PostgreSQL")
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 
 import psycopg
@@ -121,7 +121,9 @@ def _hold(session: Session, work: Callable[[], bool]) -> bool:
         return decided
     finally:
         if not decided:
-            session.release()
+            # A lost connection has let go of everything; what went wrong before matters more.
+            with suppress(psycopg.Error):
+                session.release()
 
 
 def _is_refused(report: CutoverReport) -> bool:

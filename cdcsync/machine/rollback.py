@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -19,6 +20,9 @@ from cdcsync.machine.hooks import run_hook, run_hook_alone
 from cdcsync.machine.repair import mark_for_repair
 from cdcsync.machine.session import Session
 from cdcsync.words.errors import HookError, RefusedError, TargetError
+
+REACH_SECONDS = 3.0
+"""How long a PostgreSQL that does not answer is asked again: one lost connection is no lost server."""
 
 LIFTED_ALONE = (
     "the application went back to SQLite while PostgreSQL could not be asked: run cdcsync rollback "
@@ -42,29 +46,42 @@ def rollback(context: Context, *, discard: bool) -> RollbackReport:
     Raises RefusedError where there is nothing to go back from, TargetError where PostgreSQL is out of reach and nothing
     may be discarded.
     """
-    try:
-        with Session(context) as session:
-            if _is_handed_over(session) or not session.store.switch_back:
-                report = _take_back_checked(session, discard=discard)
-            else:
-                report = RollbackReport(done=True, remarks=["going on with a rollback that was cut short"])
-            if report.done:
-                switch_back(session, report)
-            return report
-    except (TargetError, psycopg.Error) as error:
-        if not is_out_of_reach(error):
-            message = (
-                f"PostgreSQL answers, and refused: {one_line(error)}; nothing has happened: end the application's "
-                "transactions on its tables, then run cdcsync rollback again"
-            )
-            raise RefusedError(message) from None
-        if not discard:
-            message = (
-                f"{one_line(error)}; whether PostgreSQL was written to since the handover cannot be told: with "
-                "--discard-target-writes the application goes back to SQLite without asking it"
-            )
-            raise TargetError(message) from None
+    deadline = time.monotonic() + REACH_SECONDS
+    while True:
+        try:
+            return _rollback(context, discard=discard)
+        except (TargetError, psycopg.Error) as error:
+            if not is_out_of_reach(error):
+                message = (
+                    f"PostgreSQL answers, and refused: {one_line(error)}; nothing has happened: end the application's "
+                    "transactions on its tables, then run cdcsync rollback again"
+                )
+                raise RefusedError(message) from None
+            if time.monotonic() >= deadline:
+                return _out_of_reach(context, error, discard=discard)
+        time.sleep(REACH_SECONDS / 10)
+
+
+def _rollback(context: Context, *, discard: bool) -> RollbackReport:
+    """Every step can be cut and taken again."""
+    with Session(context) as session:
+        if _is_handed_over(session) or not session.store.switch_back:
+            report = _take_back_checked(session, discard=discard)
+        else:
+            report = RollbackReport(done=True, remarks=["going on with a rollback that was cut short"])
+        if report.done:
+            switch_back(session, report)
+        return report
+
+
+def _out_of_reach(context: Context, error: Exception, *, discard: bool) -> RollbackReport:
+    if discard:
         return _without_the_target(context, error)
+    message = (
+        f"{one_line(error)}; whether PostgreSQL was written to since the handover cannot be told: with "
+        "--discard-target-writes the application goes back to SQLite without asking it"
+    )
+    raise TargetError(message)
 
 
 def _is_handed_over(session: Session) -> bool:
