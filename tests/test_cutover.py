@@ -222,3 +222,16 @@ def test_a_table_lost_in_postgresql_after_the_decision_is_not_handed_over(
     assert pair.rollback().done
     pair.sync()
     assert pair.verify().equal
+
+
+def test_uninstall_waits_until_a_decided_cutover_is_gone_on_with(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would leave a fenced source, a target without its foreign keys, and nothing that knows the way from there."""
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "cut_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    for lift in (False, True):
+        with pytest.raises(RefusedError, match="run cdcsync cutover to go on, or cdcsync rollback"):
+            pair.uninstall(lift_fence=lift)
+    assert pair.cutover().done
+    pair.uninstall()
