@@ -26,7 +26,7 @@ from cdcsync.machine.cutover_report import CutoverReport, Refusal
 from cdcsync.machine.drain import left_behind
 from cdcsync.machine.estimate import fixed_seconds
 from cdcsync.machine.forward import FAILURES, go_forward, resume
-from cdcsync.machine.gates import CutoverOptions, estimated_pause, refusals, too_long, verified
+from cdcsync.machine.gates import CutoverOptions, already_decided, estimated_pause, refusals, too_long, verified
 from cdcsync.machine.hooks import run_hook
 from cdcsync.machine.rollback import refuse_lifted_alone
 from cdcsync.machine.session import Session
@@ -53,8 +53,7 @@ def cutover(context: Context, options: CutoverOptions) -> CutoverReport:
         if is_handed_over:
             refuse_lifted_alone(session.source)
         if options.rehearse and (is_handed_over or _is_decided(session)):
-            message = "a cutover was decided: cdcsync cutover does what is left of it, cdcsync rollback goes back"
-            report.refusals = [Refusal("decided", message)]
+            report.refusals = [already_decided()]
             _is_refused(report)
         elif is_handed_over:
             switch.finish(session, report)

@@ -44,6 +44,12 @@ def refusals(session: Session, options: CutoverOptions) -> list[Refusal]:
     ]
 
 
+def already_decided() -> Refusal:
+    """Refuse to rehearse what was decided already."""
+    message = "a cutover was decided: cdcsync cutover does what is left of it, cdcsync rollback goes back"
+    return Refusal("decided", message)
+
+
 def estimated_pause(session: Session) -> float | None:
     """Return the seconds the pause would take now; None where that cannot be told."""
     with session.source.reading():
