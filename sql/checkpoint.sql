@@ -2,7 +2,7 @@
 
 -- name: read
 SELECT epoch, seq, anchor_at, anchor_key, state, owner::text, role, consistent_seq, entries_per_second,
-       keys_verified_per_second, handover_seconds, cut_over_at, switched_at
+       keys_verified_per_second, handover_seconds, cut_over_at, switched_at, switch_back
 FROM cdcsync.checkpoint WHERE source_id = %(source_id)s;
 
 -- name: read_tables
@@ -33,10 +33,12 @@ UPDATE cdcsync.checkpoint SET state = %(state)s
 WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
 
 -- name: progress
--- remade_at: whatever was compared before says nothing any more; start_seq alone would not tell in a quiet source.
+-- remade: whatever was compared before says nothing any more; start_seq alone would not tell in a quiet source, and a
+-- time would not where the clock was set back, or somebody looked before this was committed.
 UPDATE cdcsync.tables
 SET remade_at = CASE WHEN %(state)s IN ('pending', 'copying', 'repairing', 'copied') THEN clock_timestamp()
                      ELSE remade_at END,
+    remade = remade + (%(state)s IN ('pending', 'copying', 'repairing', 'copied'))::integer,
     copy_rate = CASE WHEN state = 'copying' AND %(rows_copied)s > rows_copied AND remade_at < clock_timestamp()
                      THEN (%(rows_copied)s - rows_copied) / extract(epoch FROM clock_timestamp() - remade_at)
                      ELSE copy_rate END,
@@ -149,7 +151,8 @@ FROM cdcsync.checkpoint AS c LEFT JOIN cdcsync.daemon AS d USING (source_id) WHE
 
 -- name: cut_over
 -- The guard goes off and the state changes in one statement.
-UPDATE cdcsync.checkpoint SET guarded = false, state = 'cut_over', cut_over_at = now(), owner = NULL, role = NULL
+UPDATE cdcsync.checkpoint SET guarded = false, state = 'cut_over', cut_over_at = now(), switch_back = false,
+       owner = NULL, role = NULL
 WHERE source_id = %(source_id)s AND owner = %(owner)s;
 
 -- name: fenced
@@ -160,12 +163,17 @@ WHERE source_id = %(source_id)s AND owner = %(owner)s AND state <> 'cut_over';
 -- name: guard_again
 -- The way back: as if the handover had not been, with the fence still up.
 UPDATE cdcsync.checkpoint
-SET guarded = true, state = 'fenced', cut_over_at = NULL, switched_at = NULL, owner = %(owner)s, role = %(role)s
+SET guarded = true, state = 'fenced', cut_over_at = NULL, switched_at = NULL, switch_back = true, owner = %(owner)s,
+    role = %(role)s
 WHERE source_id = %(source_id)s;
 
 -- name: switched
 -- The hooks after the handover ran; nothing is left to do.
 UPDATE cdcsync.checkpoint SET switched_at = now() WHERE source_id = %(source_id)s AND state = 'cut_over';
+
+-- name: switched_back
+-- The hook after the way back ran, or there is none.
+UPDATE cdcsync.checkpoint SET switch_back = false WHERE source_id = %(source_id)s;
 
 -- name: handover_took
 UPDATE cdcsync.checkpoint SET handover_seconds = %(seconds)s WHERE source_id = %(source_id)s;

@@ -5,6 +5,7 @@
 CREATE SCHEMA IF NOT EXISTS cdcsync;
 
 -- The stored position of each source, moved only together with the rows it stands for. The guard asks `guarded`.
+-- switch_back: the way back was taken, and the hook that switches the application is still to be run.
 CREATE TABLE IF NOT EXISTS cdcsync.checkpoint (
     source_id uuid PRIMARY KEY,
     source text NOT NULL,
@@ -23,6 +24,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.checkpoint (
     handover_seconds double precision,
     cut_over_at timestamptz,
     switched_at timestamptz,
+    switch_back boolean NOT NULL DEFAULT false,
     installed_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 20);
 
@@ -51,6 +53,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.tables (
     rows_copied bigint NOT NULL DEFAULT 0,
     rows_total bigint,
     remade_at timestamptz,
+    remade bigint NOT NULL DEFAULT 0,
     copy_rate double precision,
     PRIMARY KEY (source_id, number)
 );
@@ -106,8 +109,8 @@ CREATE TABLE IF NOT EXISTS cdcsync.quarantine (
 );
 
 -- What was proven equal: all keys of a table but those with entries above seq. rows: when it was last read through.
--- It holds for this history, and as long as the table is not copied or repaired anew (tables.start_seq, remade_at) after
--- the reading began.
+-- It holds for this history, and as long as the table is not copied or repaired anew (tables.start_seq, remade) after the
+-- reading began.
 CREATE TABLE IF NOT EXISTS cdcsync.ledger (
     source_id uuid NOT NULL REFERENCES cdcsync.checkpoint ON DELETE CASCADE,
     number integer NOT NULL,
@@ -115,7 +118,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.ledger (
     seq bigint NOT NULL,
     rows bigint NOT NULL,
     differences bigint NOT NULL,
-    began_at timestamptz NOT NULL,
+    remade bigint NOT NULL,
     swept_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source_id, number)
 );
@@ -161,6 +164,11 @@ BEGIN
     IF current_setting('cdcsync.writer', true) = TG_ARGV[0] THEN
         RETURN NULL;
     END IF;
+    -- A transaction that sees the database as it was before a rollback would see the guard switched off.
+    IF TG_NARGS > 2 AND NOT pg_visible_in_snapshot(TG_ARGV[2]::xid8, pg_current_snapshot()) THEN
+        RAISE EXCEPTION 'cdcsync: the application went back to SQLite after this transaction began'
+            USING ERRCODE = 'serialization_failure';
+    END IF;
     IF (SELECT guarded FROM cdcsync.checkpoint WHERE source_id = TG_ARGV[0]::uuid) THEN
         RAISE EXCEPTION 'cdcsync: table %.% is being filled from SQLite and accepts no other writes',
             TG_TABLE_SCHEMA, TG_TABLE_NAME
@@ -193,6 +201,15 @@ DROP SEQUENCE IF EXISTS {counter};
 -- name: guard_table
 CREATE OR REPLACE TRIGGER _cdcsync_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION cdcsync.guard({source_id}, {counter});
+
+-- name: guard_table_since
+-- Made anew for the transaction that switches the guard on again. Every session sees a trigger as it is now, whatever its
+-- snapshot says of the checkpoint.
+CREATE OR REPLACE TRIGGER _cdcsync_guard BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION cdcsync.guard({source_id}, {counter}, {since});
+
+-- name: transaction
+SELECT pg_current_xact_id()::text;
 
 -- name: unguard_table
 DROP TRIGGER IF EXISTS _cdcsync_guard ON {table};

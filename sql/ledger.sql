@@ -2,16 +2,17 @@
 
 -- name: swept
 -- A table was read through, and not copied or mended meanwhile.
-INSERT INTO cdcsync.ledger AS l (source_id, number, epoch, seq, rows, differences, began_at)
-SELECT %(source_id)s, %(number)s, %(epoch)s, %(seq)s, %(rows)s, %(differences)s, %(began_at)s
+INSERT INTO cdcsync.ledger AS l (source_id, number, epoch, seq, rows, differences, remade)
+SELECT %(source_id)s, %(number)s, %(epoch)s, %(seq)s, %(rows)s, %(differences)s, %(remade)s
 FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s AND state = 'joined'
-  AND (remade_at IS NULL OR remade_at < %(began_at)s)
+  AND remade = %(remade)s
 ON CONFLICT (source_id, number) DO UPDATE
 SET epoch = excluded.epoch, seq = excluded.seq, rows = excluded.rows, differences = excluded.differences,
-    began_at = excluded.began_at, swept_at = now();
+    remade = excluded.remade, swept_at = now();
 
--- name: clock
-SELECT clock_timestamp();
+-- name: remade
+-- How often a table was copied or mended: to be asked before it is read through.
+SELECT remade FROM cdcsync.tables WHERE source_id = %(source_id)s AND number = %(number)s;
 
 -- name: followed
 -- The keys that changed since were compared too; from a look at the ledger that nobody has changed since.
@@ -24,7 +25,7 @@ SELECT l.number, l.seq, l.rows, l.differences, l.swept_at
 FROM cdcsync.ledger AS l JOIN cdcsync.tables AS t USING (source_id, number)
 JOIN cdcsync.checkpoint AS c USING (source_id)
 WHERE source_id = %(source_id)s AND l.epoch = c.epoch AND l.seq >= t.start_seq AND t.state = 'joined'
-  AND (t.remade_at IS NULL OR t.remade_at < l.began_at);
+  AND t.remade = l.remade;
 
 -- name: rate
 UPDATE cdcsync.checkpoint

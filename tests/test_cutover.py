@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from cdcsync.machine import handover
+from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.words.errors import RefusedError, TargetError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_a_rehearsal_leaves_everything_as_it_was(pair: Pair) -> None:
 def test_a_cutover_that_was_cut_after_the_decision_goes_on(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until then neither side accepts writes, and every other verb says what to do."""
     with monkeypatch.context() as patch:
-        patch.setattr(handover, "hand_over", _cut)
+        patch.setattr(CheckpointStore, "cut_over", _cut)
         with pytest.raises(KeyboardInterrupt):
             pair.cutover()
     with pytest.raises(sqlite3.OperationalError, match=MOVED):
@@ -127,7 +127,7 @@ def test_a_cutover_that_was_cut_after_the_decision_goes_on(pair: Pair, monkeypat
 def test_a_cutover_that_was_cut_after_the_decision_can_go_back(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was written to PostgreSQL, whose guard is still on."""
     with monkeypatch.context() as patch:
-        patch.setattr(handover, "hand_over", _cut)
+        patch.setattr(CheckpointStore, "cut_over", _cut)
         with pytest.raises(KeyboardInterrupt):
             pair.cutover()
     assert pair.rollback().done
@@ -175,3 +175,63 @@ def test_going_back_without_postgresql_needs_to_be_told_to_it_later(pair: Pair) 
     assert pair.rollback(discard=True).done
     pair.run_once()
     assert pair.verify().equal
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE p ADD COLUMN later TEXT",
+        "ALTER TABLE c DROP COLUMN at",
+        "DROP TABLE c",
+        "ALTER TABLE p RENAME TO q",
+        "DROP TRIGGER _cdcsync_1_after_insert",
+    ],
+)
+@pytest.mark.parametrize("way", ["forth", "back"])
+def test_a_schema_changed_after_the_decision_bars_no_way(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, change: str, way: str
+) -> None:
+    """No fence stops DDL: a cutover that was cut goes on with what was proven, or the application goes back."""
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "cut_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    pair.application.execute(change)
+    if way == "forth":
+        report = pair.cutover()
+        assert report.done, report
+        assert any("after the decision: PostgreSQL is as it was before" in remark for remark in report.remarks)
+        pair.execute("INSERT INTO c VALUES (2, 2, NULL)")
+    else:
+        assert pair.rollback().done
+        pair.application.execute("DELETE FROM loose")
+
+
+def test_a_table_lost_in_postgresql_after_the_decision_is_not_handed_over(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would have its rows; the way back is named."""
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "cut_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    pair.execute("DROP TABLE loose")
+    report = pair.cutover()
+    assert not report.done
+    assert "neither side accepts writes" in str(report.reason)
+    assert pair.rollback().done
+    pair.sync()
+    assert pair.verify().equal
+
+
+def test_uninstall_waits_until_a_decided_cutover_is_gone_on_with(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would leave a fenced source, a target without its foreign keys, and nothing that knows the way from there."""
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "cut_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    for lift in (False, True):
+        with pytest.raises(RefusedError, match="run cdcsync cutover to go on, or cdcsync rollback"):
+            pair.uninstall(lift_fence=lift)
+    assert pair.cutover().done
+    pair.uninstall()

@@ -6,15 +6,22 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from support import shop
 from support.applications import Application
 
+from cdcsync.edges import fence as fence_module
+from cdcsync.edges.ledger import Ledger
+from cdcsync.machine import cutover as cutover_module
 from cdcsync.machine.cutover_report import CutoverReport
+from cdcsync.machine.sync import Sync
 from cdcsync.words.errors import RefusedError
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from support.pair import Pair
     from support.processes import Processes
@@ -75,3 +82,83 @@ def _fail_in(step: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
             yield
 
     monkeypatch.setattr(CutoverReport, "step", told)
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_pause_is_no_longer_than_told_while_somebody_holds_a_table_in_postgresql(
+    make_pair: Callable[..., Pair], *, locked: bool
+) -> None:
+    """VACUUM or ANALYZE by hand: foreign keys wait for it before the decision, and are not left out for it."""
+    pair = make_pair(
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p);"
+    )
+    pair.install()
+    pair.sync()
+    pair.verify()
+    if locked:
+        with psycopg.connect(pair.settings.target) as other:
+            other.execute("LOCK TABLE c IN SHARE UPDATE EXCLUSIVE MODE")
+            began = time.monotonic()
+            report = pair.cutover(max_pause=MAX_PAUSE)
+            assert time.monotonic() - began < MAX_PAUSE + 3
+        assert (report.done, report.aborted_at) == (False, "decide")
+        assert "the longest pause (--max-pause) was spent" in str(report.reason)
+        pair.write("INSERT INTO c VALUES (1, NULL)")
+    assert pair.cutover().done
+    assert pair.target("SELECT count(*) FROM pg_constraint WHERE conrelid = 'c'::regclass AND contype = 'f'") == [(1,)]
+
+
+def test_a_statement_that_is_cancelled_when_the_pause_is_spent_says_so(
+    make_pair: Callable[..., Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it was waiting for: the reason is the time, and the state is that of before."""
+    pair = make_pair(shop.SCHEMA)
+    pair.install()
+    pair.sync()
+    pair.verify()
+    monkeypatch.setattr(Ledger, "read", lambda self: self._target.connection.execute("SELECT pg_sleep(9)") and {})
+    with monkeypatch.context() as patch:
+        patch.setattr(cutover_module, "refusals", lambda *_: [])
+        patch.setattr(cutover_module, "_catch_up", lambda session, *_: Sync(session))
+        report = pair.cutover(max_pause=MAX_PAUSE)
+    assert report.aborted_at == "verify"
+    assert "the longest pause (--max-pause) was spent" in str(report.reason)
+    assert pair.target("SELECT state FROM cdcsync.status") == [("streaming",)]
+
+
+@pytest.mark.parametrize("fault", ["full", "interrupted"])
+def test_however_it_ends_before_the_decision_on_abort_is_run(
+    make_pair: Callable[..., Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """A full disk under the fence, Ctrl-C in the pause: what before_fence began has to end."""
+    called = tmp_path / "called"
+    pair = make_pair(shop.SCHEMA, hooks={"on_abort": f"touch '{called}'"})
+    pair.install()
+    pair.sync()
+    pair.verify()
+    if fault == "full":
+        _fill_the_disk(monkeypatch)
+        report = pair.cutover()
+        assert "database or disk is full; the application goes on with SQLite" in str(report.reason)
+    else:
+        monkeypatch.setattr(cutover_module, "_drain_and_prove", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    assert called.exists()
+    assert pair.target("SELECT state FROM cdcsync.status") == [("streaming",)]
+    pair.write("INSERT INTO customers (email, name) VALUES ('there', 'n')")
+
+
+def _fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = fence_module.begin_immediate
+
+    def begin(connection: sqlite3.Connection, path: Path, patience: float) -> None:
+        real(connection, path, patience)
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    monkeypatch.setattr(fence_module, "begin_immediate", begin)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
+
+import pytest
+
+from cdcsync.edges.checkpoint import CheckpointStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,3 +59,66 @@ def test_a_cutover_makes_the_folder_its_backup_goes_to_by_default(
     assert not backup.parent.exists()
     assert pair.cutover(backup=backup).done
     assert backup.exists()
+
+
+def test_a_rehearsal_calls_no_hook(make_pair: Callable[..., Pair], tmp_path: Path) -> None:
+    """Also where it is called off."""
+    pair = _moving(make_pair, tmp_path / "called")
+    pair.write("INSERT INTO t VALUES (2)")
+    pair.sync()
+    pair.force("DELETE FROM t WHERE id = 2")
+    assert pair.cutover(rehearse=True).aborted_at == "catch_up"
+    assert not (tmp_path / "called").exists()
+
+
+def test_a_rehearsal_does_not_go_on_with_a_cutover_that_was_cut(
+    make_pair: Callable[..., Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused, before the handover and after it."""
+    pair = _moving(make_pair, tmp_path / "called", after_handover="sleep 0.3; kill -INT $PPID; sleep 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "cut_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    assert [refusal.code for refusal in pair.cutover(rehearse=True).refusals] == ["decided"]
+    assert pair.target("SELECT state FROM cdcsync.status") == [("fenced",)]
+    with pytest.raises(KeyboardInterrupt):
+        pair.cutover()
+    assert [refusal.code for refusal in pair.cutover(rehearse=True).refusals] == ["decided"]
+    assert (tmp_path / "called").read_text().split() == ["before_fence", "after_handover"]
+
+
+def _cut(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_hook_is_ended(make_pair: Callable[..., Pair], tmp_path: Path) -> None:
+    """It must not switch the application while the operator goes back."""
+    pair = _moving(
+        make_pair, tmp_path / "called", after_handover=f"sleep 0.3; kill -INT $PPID; sleep 1; touch '{tmp_path}/late'"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        pair.cutover()
+    assert pair.rollback().done
+    time.sleep(1.5)
+    assert not (tmp_path / "late").exists()
+
+
+def test_a_report_that_cannot_be_written_is_a_remark(make_pair: Callable[..., Pair], tmp_path: Path) -> None:
+    """The cutover is done all the same."""
+    pair = _moving(make_pair, tmp_path / "called")
+    pair.settings.state_dir.write_text("a file, not a directory")
+    report = pair.cutover()
+    assert (report.done, report.report) == (True, None)
+    assert any("the report could not be written" in remark for remark in report.remarks)
+
+
+def test_a_folder_for_the_backup_that_cannot_be_made_calls_it_off(
+    make_pair: Callable[..., Pair], tmp_path: Path
+) -> None:
+    """With a reason, and SQLite in charge."""
+    pair = _moving(make_pair, tmp_path / "called")
+    pair.settings.state_dir.write_text("a file, not a directory")
+    report = pair.cutover(backup=tmp_path / "backup.db")
+    assert (report.done, report.aborted_at) == (False, "backup")
+    assert "the application goes on with SQLite" in str(report.reason)

@@ -103,8 +103,11 @@ def test_a_hook_run_before_the_commit_of_the_handover_finds_postgresql_guarded(
         real = handover.hand_over
 
         def early(session: Session, decide: Callable[[], None]) -> object:
-            run_hook(session, "after_handover", "cut_over")
-            return real(session, decide)
+            def hasty() -> None:
+                decide()
+                run_hook(session, "after_handover", "cut_over")
+
+            return real(session, hasty)
 
         monkeypatch.setattr(forward.handover, "hand_over", early)
     report = pair.cutover()
@@ -119,12 +122,18 @@ def test_a_guard_left_off_by_a_cutover_that_was_called_off_lets_both_sides_accep
     """SQLite goes on, so PostgreSQL must refuse."""
 
     def fail(_: Fence) -> None:
-        if planted:
-            pair.force("UPDATE cdcsync.checkpoint SET guarded = false")
         message = "called off"
         raise RefusedError(message)
 
+    stop_clock = Fence.stop_clock
+
+    def forget(self: Fence) -> None:
+        stop_clock(self)
+        pair.force("UPDATE cdcsync.checkpoint SET guarded = false")
+
     monkeypatch.setattr(Fence, "make_permanent", fail)
+    if planted:
+        monkeypatch.setattr(Fence, "stop_clock", forget)
     assert not pair.cutover().done
     pair.write("INSERT INTO entries VALUES ('third', 'nobody', 'c')")
     if planted:

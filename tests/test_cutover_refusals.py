@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.machine import cutover as cutover_module
 from cdcsync.words.settings import Hooks
 
@@ -214,8 +215,17 @@ def test_losing_postgresql_before_the_decision_leaves_sqlite_in_charge(
 
 def test_losing_postgresql_after_the_decision_is_waited_for(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is only forward then: it is asked again until it answers."""
-    _lose_connection_at(pair, monkeypatch, "handover")
+    real, lost = CheckpointStore.cut_over, []
+
+    def cut_over(self: CheckpointStore) -> None:
+        if not lost:
+            lost.append(True)
+            _lose_connection(pair)
+        real(self)
+
+    monkeypatch.setattr(CheckpointStore, "cut_over", cut_over)
     report = pair.cutover()
+    assert lost
     assert report.done, report
     pair.execute("INSERT INTO t (v) VALUES ('there')")
 
@@ -227,12 +237,16 @@ def _lose_connection_at(pair: Pair, monkeypatch: pytest.MonkeyPatch, step: str) 
 
     def told(self: CutoverReport, name: str) -> object:
         if name == step:
-            with pair.database.server.admin("postgres") as admin:
-                admin.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                    "WHERE datname = %s AND application_name = 'cdcsync'",
-                    [pair.database.name],
-                )
+            _lose_connection(pair)
         return real(self, name)
 
     monkeypatch.setattr(report_class, "step", told)
+
+
+def _lose_connection(pair: Pair) -> None:
+    with pair.database.server.admin("postgres") as admin:
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = %s AND application_name = 'cdcsync'",
+            [pair.database.name],
+        )

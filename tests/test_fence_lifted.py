@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cdcsync.edges import fence as fence_module
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from support.pair import Pair
 
@@ -28,3 +32,23 @@ def test_a_connection_that_was_refused_writes_again_after_a_rollback(make_pair: 
     for write in writes:
         pair.application.execute(write)
     assert pair.source("SELECT count(*) FROM t") == [(0,)]
+
+
+def test_a_decision_outlasts_a_power_failure_whatever_sqlite_was_built_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some builds sync less by default: PostgreSQL would be handed over, and the fence gone."""
+    path, real = tmp_path / "app.db", fence_module.connect
+    with closing(sqlite3.connect(path)) as application:
+        application.execute("CREATE TABLE _cdcsync_meta (name TEXT PRIMARY KEY, value TEXT)")
+
+    def hasty(path: Path, *, mode: str, shared: bool = False) -> sqlite3.Connection:
+        made = real(path, mode=mode, shared=shared)
+        made.execute("PRAGMA synchronous = NORMAL")
+        connections.append(made)
+        return made
+
+    connections: list[sqlite3.Connection] = []
+    monkeypatch.setattr(fence_module, "connect", hasty)
+    with fence_module.fence(path, [], "moved", 5.0, lambda: None):
+        assert connections[0].execute("PRAGMA synchronous").fetchone() == (2,)

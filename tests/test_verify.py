@@ -11,7 +11,9 @@ from support.following import following
 
 from cdcsync.edges.comparer import Comparer
 from cdcsync.machine.context import Context
+from cdcsync.machine.repair import mark_for_repair
 from cdcsync.machine.session import Session
+from cdcsync.machine.stream import bring_up
 from cdcsync.machine.sync import Sync
 from cdcsync.words.errors import GaveUpError, UsageError
 
@@ -207,3 +209,21 @@ def test_a_table_without_key_that_changed_is_left_out_and_said_so(make_pair: Mak
     report = pair.verify()
     assert report.tables["nokey"].skipped is None
     assert report.tables["nokey"].rows_source == 5
+
+
+def test_what_was_proven_before_a_repair_does_not_hold_after_it_whatever_the_clock_says(make_pair: Make) -> None:
+    """PostgreSQL's clock was set back by an hour in between, and the source is quiet."""
+    pair = make_pair("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES (1, 'a'), (2, 'b');")
+    pair.install()
+    pair.sync()
+    assert pair.verify().equal
+    with Context(pair.settings) as context, Session(context) as session:
+        session.take("verify")
+        session.prepare()
+        mark_for_repair(session.store, session.checkpoint.tables[0], keyed=True)
+        bring_up(session, Sync(session), lambda: None)
+        session.release()
+    pair.execute("UPDATE cdcsync.tables SET remade_at = remade_at - interval '1 hour'")
+    assert [refusal.code for refusal in pair.cutover().refusals] == ["unverified"]
+    assert pair.verify().equal
+    assert pair.cutover().done

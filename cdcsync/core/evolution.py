@@ -71,6 +71,11 @@ def known_columns(before: str) -> set[str]:
     return {source for source, *_ in told["columns"]} | set(told["former"])
 
 
+def has_key(before: str) -> bool:
+    """Tell whether a table, as it was written down, is captured by key."""
+    return bool(json.loads(before)["key"])
+
+
 def evolution(before: str, plan: TablePlan) -> Evolution:
     """Return what changed since `before` was `written`."""
     old: dict[str, Any] = json.loads(before)

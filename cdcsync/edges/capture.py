@@ -168,17 +168,22 @@ def rehearse(captured: Sequence[Captured]) -> None:
                 _run(empty, explain.substitute(table=sqlite_name(table.name), column=column))
 
 
-def uninstall(path: Path, spared: Collection[str] = ()) -> LockHeld:
+def uninstall(path: Path, *, keep_fence: bool = False) -> LockHeld:
     """Drop triggers, then tables, a few in each transaction; return how long the write lock was held.
 
-    `spared` are names of triggers that stay. Raises what `writing` does, and SchemaMovedError where the application
-    changed its schema meanwhile; what is left is dropped by the next call.
+    Raises what `writing` does, and SchemaMovedError where the application changed its schema meanwhile; what is left is
+    dropped by the next call.
     """
-    return write_in_steps(path, lambda connection: _drop_all(connection, spared))
+    return write_in_steps(path, lambda connection: _drop_all(connection, keep_fence=keep_fence))
 
 
-def _drop_all(connection: sqlite3.Connection, spared: Collection[str] = ()) -> Iterator[None]:
-    """Without its registry the source is not installed any more; a trigger that outlived the log would fail."""
+def _drop_all(connection: sqlite3.Connection, *, keep_fence: bool = False) -> Iterator[None]:
+    """Without its registry the source is not installed any more; a trigger that outlived the log would fail.
+
+    What there is is looked up under the lock: a fence may have been decided while it was waited for.
+    """
+    fence = sqlite_statement("source.sql", "fence_triggers").template
+    spared = {name for (name,) in connection.execute(fence)} if keep_fence else set()
     connection.execute(_statement("drop_registry"))
     for kind in ("trigger", "view", "table"):
         for (name,) in connection.execute(_statement(f"our_{kind}s")).fetchall():

@@ -8,7 +8,7 @@ from typing import Literal
 from psycopg import sql
 
 from cdcsync.edges.target import Target, table_name
-from cdcsync.words.nouns import TablePlan, TargetStatement
+from cdcsync.words.nouns import TargetStatement
 
 _FILE = "catalog.sql"
 
@@ -196,12 +196,12 @@ def set_sequence(target: Target, name: str, value: int) -> None:
 _PHASES: dict[str, Literal["exclusion", "foreign_key"]] = {"f": "foreign_key", "x": "exclusion"}
 
 
-def attach_statement(constraint: TargetConstraint, plan: TablePlan) -> TargetStatement:
-    """Return what brings back a constraint that was detached for a source table; foreign keys are validated apart.
+def attach_statement(constraint: TargetConstraint, table: str, target: str) -> TargetStatement:
+    """Return what brings back a constraint that was detached for a source table, which is called `target` here.
 
-    Several tables that are not ours may refer to that table by foreign keys of one name.
+    Foreign keys are validated apart. Several tables that are not ours may refer to it by foreign keys of one name.
     """
-    own = constraint.table == plan.target
+    own = constraint.table == target
     name = constraint.name if own else f"{constraint.name} of {constraint.schema}.{constraint.table}"
     foreign = constraint.kind == "f"
     later = " NOT VALID" if foreign and not constraint.definition.endswith("NOT VALID") else ""
@@ -210,7 +210,7 @@ def attach_statement(constraint: TargetConstraint, plan: TablePlan) -> TargetSta
     )
     return TargetStatement(
         _PHASES.get(constraint.kind, "unique"),
-        plan.name,
+        table,
         name,
         head.as_string() + constraint.definition + later,
     )

@@ -29,6 +29,7 @@ class CheckpointStore:
         self.handover_seconds: float | None = None
         self.cut_over_at: datetime | None = None
         self.switched_at: datetime | None = None
+        self.switch_back = False
 
     def read(self) -> Checkpoint:
         """Return the checkpoint as it is stored. Raises NotInstalledError where the target knows no such source."""
@@ -37,7 +38,7 @@ class CheckpointStore:
             message = "the target knows nothing of this source: run cdcsync install"
             raise NotInstalledError(message)
         epoch, seq, anchor_at, anchor_key, state, owner, role, consistent, *more = row
-        self.rate, self.verify_rate, self.handover_seconds, self.cut_over_at, self.switched_at = more
+        self.rate, self.verify_rate, self.handover_seconds, self.cut_over_at, self.switched_at, self.switch_back = more
         anchor = None if anchor_at is None else Anchor(anchor_at, anchor_key)
         tables = tuple(TableProgress(*line) for line in self._target.rows(_FILE, "read_tables", **self._which()))
         return Checkpoint(Position(epoch, seq, anchor), state, owner, role, consistent, tables)
@@ -91,6 +92,10 @@ class CheckpointStore:
     def switched(self) -> None:
         """Record that the application was switched over."""
         self._do("switched")
+
+    def switched_back(self) -> None:
+        """Record that the application was switched back."""
+        self._do("switched_back")
 
     def handover_took(self, seconds: float) -> None:
         """Remember how long a handover took, or would have."""

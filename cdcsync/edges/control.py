@@ -10,7 +10,7 @@ from psycopg import sql
 from cdcsync.core.evolution import known_columns, written
 from cdcsync.core.toml_text import table_rule
 from cdcsync.edges.statements import postgres_statement
-from cdcsync.edges.target import Target, one_line, table_name
+from cdcsync.edges.target import Target, one_line, passes_by_itself, table_name
 from cdcsync.words.errors import RefusedError
 from cdcsync.words.nouns import Anchor, PendingDdl, Position, TablePlan, TargetStatement
 
@@ -178,6 +178,17 @@ def guard(target: Target, source_id: str, number: int, schema: str, table: str) 
         target.connection.execute(statement)
 
 
+def guard_again(target: Target, source_id: str, number: int, schema: str, table: str) -> None:
+    """Let the guard refuse transactions too that began before this one; it is in one that switches the guard on."""
+    names = {
+        "table": table_name(schema, table),
+        "source_id": sql.Literal(source_id),
+        "counter": sql.Literal(_counter(source_id, number).as_string()),
+        "since": sql.Literal(target.ask(_FILE, "transaction")[0]),
+    }
+    target.execute(_FILE, "guard_table_since", names)
+
+
 def writes(target: Target, source_id: str, number: int) -> int:
     """Return how many statements wrote to a table since the handover."""
     return int(target.ask(_FILE, "writes", {"counter": _counter(source_id, number)})[0])
@@ -208,10 +219,20 @@ def drop(target: Target) -> None:
 def run_ddl(target: Target, statement: str) -> str | None:
     """Run one statement of the target's DDL in a savepoint; return why PostgreSQL refused it, None if it did not."""
     try:
+        return run_lasting_ddl(target, statement)
+    except psycopg.Error as error:
+        return one_line(error)
+
+
+def run_lasting_ddl(target: Target, statement: str) -> str | None:
+    """The same for what is not tried again: a failure that passes by itself, as a lock that is held, is raised."""
+    try:
         with target.savepoint():
             # The text was composed by core.ddl with quoted names, or read from the catalog.
             target.connection.execute(sql.SQL(statement))
     except psycopg.Error as error:
+        if passes_by_itself(error):
+            raise
         return one_line(error)
     return None
 

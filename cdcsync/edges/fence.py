@@ -38,6 +38,8 @@ class Fence:
         self._timer.daemon = True
         self._timer.start()
         self.is_permanent = False
+        self.is_spent = False
+        """Whether the time ended it: whatever failed then failed for that."""
 
     def build(self, statements: Sequence[str], message: str) -> None:
         """Run what makes it. Raises FenceLiftedError where the time was spent meanwhile."""
@@ -51,8 +53,7 @@ class Fence:
     def refuse_lifted(self) -> None:
         """Raise FenceLiftedError where the time was spent."""
         if not self.is_permanent and not self._connection.in_transaction:
-            message = "the longest pause was spent: the fence is lifted, the application goes on with SQLite"
-            raise FenceLiftedError(message)
+            raise FenceLiftedError
 
     def make_permanent(self) -> None:
         """Commit: the one decision point. Raises FenceLiftedError where the time was spent before."""
@@ -80,12 +81,18 @@ class Fence:
     def _spent(self) -> None:
         self.lift()
         if not self.is_permanent:
+            self.is_spent = True
             self._on_spent()
+
+    def stop_clock(self) -> None:
+        """Let the time not be spent any more; where it is, wait until everything has heard of that."""
+        self._timer.cancel()
+        self._timer.join()
 
     def close(self) -> None:
         """End it."""
-        self._timer.cancel()
         self.lift()
+        self.stop_clock()
         self._connection.close()
 
 
@@ -100,6 +107,8 @@ def fence(
     """
     connection = connect(path, mode="rw", shared=True)
     try:
+        # A power failure must not take a decision back that PostgreSQL knows of, whatever SQLite was built to do.
+        connection.execute("PRAGMA synchronous = FULL")
         begin_immediate(connection, path, max_seconds)
         held = Fence(connection, max_seconds, on_spent)
     except BaseException:
@@ -143,6 +152,13 @@ def fence_triggers(source: Source) -> list[str]:
 def was_lifted_alone(source: Source) -> bool:
     """Tell whether the fence was lifted while PostgreSQL could not be asked: it still takes itself for handed over."""
     return bool(source.ask("has_meta")) and "lifted" in dict(source.rows("meta"))
+
+
+def forget_lifted_alone(path: Path) -> None:
+    """Forget that a fence was lifted alone. Raises what `writing` does."""
+    with writing(path) as connection:
+        connection.execute(sqlite_statement("capture.sql", "remove_meta").template, ("lifted",))
+        connection.execute("COMMIT")
 
 
 def lift_permanent(path: Path, alone: str | None = None) -> float:

@@ -37,12 +37,11 @@ class Ledger:
         """Return how many tables there are to prove."""
         return int(self._target.ask(_FILE, "expected", **self._source)[0])
 
-    def clock(self) -> datetime:
-        """Return PostgreSQL's time: when a reading begins."""
-        found: datetime = self._target.ask(_FILE, "clock")[0]
-        return found
+    def remade(self, number: int) -> int:
+        """Return how often a table was copied or mended: to be asked before it is read through."""
+        return int(self._target.ask(_FILE, "remade", **self._source, number=number)[0])
 
-    def swept(self, number: int, epoch: str, seq: int, rows: int, differences: int, *, began_at: datetime) -> bool:
+    def swept(self, number: int, epoch: str, seq: int, rows: int, differences: int, *, remade: int) -> bool:
         """Write down that a table was read through, up to an entry; False where it was copied or mended meanwhile."""
         done = self._target.execute(
             _FILE,
@@ -53,7 +52,7 @@ class Ledger:
             seq=seq,
             rows=rows,
             differences=differences,
-            began_at=began_at,
+            remade=remade,
         )
         return done.rowcount == 1
 

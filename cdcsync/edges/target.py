@@ -25,6 +25,7 @@ LOST_CHECKPOINT = "CDC01"  # raised by cdcsync.advance in sql/control.sql
 # SQLSTATE classes and codes of failures that pass: connection trouble, server starting or stopping, deadlock,
 # serialization, lock timeout, a standby that will be promoted, full disk or memory.
 _PASSING_CLASSES = ("08", "53", "57P")
+_UNREACHABLE_CLASSES = ("08", "57P")
 _PASSING_CODES = {"25006", "40001", "40P01", "55P03", "58030"}
 
 # No such table, no such column: somebody changed the target under us.
@@ -181,6 +182,15 @@ def passes_by_itself(error: BaseException) -> bool:
     if state is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return state.startswith(_PASSING_CLASSES) or state in _PASSING_CODES
+
+
+def is_out_of_reach(error: BaseException) -> bool:
+    """Tell whether PostgreSQL did not let us in, or the connection is lost; a busy server is in reach."""
+    if isinstance(error, TargetError):
+        return True
+    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith(_UNREACHABLE_CLASSES)
 
 
 def one_line(error: BaseException) -> str:

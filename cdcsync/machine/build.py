@@ -93,7 +93,8 @@ def make_room(
     """
     beside = []
     for constraint in detachable(target, plan, found):
-        beside.append(Beside(attach_statement(constraint, owner_of(constraint, schema, plan, plans)), detached=True))
+        owner = owner_of(constraint, schema, plan, plans)
+        beside.append(Beside(attach_statement(constraint, owner.name, owner.target), detached=True))
         with _explaining(f"constraint {constraint.name} of {constraint.table}"):
             detach(target, constraint)
     for index in detachable_indexes(target, plan, found):

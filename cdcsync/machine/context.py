@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -146,6 +146,22 @@ def installed_plans(
 
     Raises PermanentStopError where mapping or target no longer match the installation.
     """
+    plan = _planner(source, target, settings, installation)
+    return tuple(plan(name) for name in installation.numbers)
+
+
+def plans_left(source: Source, target: Target, settings: Settings, installation: Installation) -> tuple[TablePlan, ...]:
+    """Return the plans of those captured tables that both sides still have as they were installed."""
+    plan, found = _planner(source, target, settings, installation), []
+    for name in installation.numbers:
+        with suppress(DriftError, PermanentStopError):
+            found.append(plan(name))
+    return tuple(found)
+
+
+def _planner(
+    source: Source, target: Target, settings: Settings, installation: Installation
+) -> Callable[[str], TablePlan]:
     registered = control.registered_tables(target, installation.source_id)
     with source.reading() as connection:
         schema = read_schema(connection)
@@ -155,15 +171,16 @@ def installed_plans(
             plan.name: _as_written(plan, registered[plan.name], untyped) if plan.name in registered else plan
             for plan in table_plans(schema, settings, {}, known)
         }
-    for name in installation.numbers:
+
+    def plan(name: str) -> TablePlan:
         if name not in registered:
             message = f"the target knows nothing of table {name}, which the source captures"
             raise DriftError(message)
-        _refuse_other_mapping(registered[name], plans.get(name))
-    return tuple(
-        _with_target_types(replace(plans[name], number=number), target, settings.target_schema)
-        for name, number in installation.numbers.items()
-    )
+        found = _as_it_was_mapped(registered[name], plans.get(name))
+        numbered = replace(found, number=installation.numbers[name])
+        return _with_target_types(numbered, target, settings.target_schema)
+
+    return plan
 
 
 def _as_written(plan: TablePlan, known: RegisteredTable, untyped: Iterable[tuple[str, str]]) -> TablePlan:
@@ -172,17 +189,18 @@ def _as_written(plan: TablePlan, known: RegisteredTable, untyped: Iterable[tuple
     return with_known_types(named, known.plan, [column for table, column in untyped if table == plan.name])
 
 
-def _refuse_other_mapping(known: RegisteredTable, plan: TablePlan | None) -> None:
-    """Raise where the settings map a table otherwise than it was copied.
+def _as_it_was_mapped(known: RegisteredTable, plan: TablePlan | None) -> TablePlan:
+    """Return the plan. Raises where the settings map a table otherwise than it was copied.
 
     DriftError where that can be followed: values are converted anew, a column gets another type.
     """
     changed = None if plan is None else evolution(known.plan, plan)
-    if changed is None or changed.remapped or changed.added or changed.removed or changed.key_changed:
+    if plan is None or changed is None or changed.remapped or changed.added or changed.removed or changed.key_changed:
         raise PermanentStopError(not_as_mapped(known.name))
     if changed.reconverted or (known.created and changed.retyped):
         message = f"the settings map columns of table {known.name} otherwise than they were copied"
         raise DriftError(message)
+    return plan
 
 
 def not_as_mapped(name: str) -> str:

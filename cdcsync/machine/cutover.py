@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 
 import psycopg
 from loguru import logger
 
 from cdcsync.edges.backup import back_up
-from cdcsync.edges.fence import Fence, fence, fence_message
+from cdcsync.edges.fence import fence, fence_message
 from cdcsync.edges.grants import standbys
 from cdcsync.edges.target import one_line
 from cdcsync.machine import estimate, handover, switch
@@ -25,22 +25,16 @@ from cdcsync.machine.comparison import Comparison
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport, Refusal
 from cdcsync.machine.drain import left_behind
-from cdcsync.machine.forward import go_forward
-from cdcsync.machine.gates import CutoverOptions, estimated_pause, refusals, too_long
+from cdcsync.machine.forward import FAILURES, go_forward, resume
+from cdcsync.machine.gates import CutoverOptions, already_decided, estimated_pause, refusals, too_long, verified
 from cdcsync.machine.hooks import run_hook
+from cdcsync.machine.rollback import refuse_lifted_alone
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.machine.verify import verify
 from cdcsync.machine.verify_report import VerifyReport
-from cdcsync.words.errors import (
-    CdcsyncError,
-    FenceLiftedError,
-    HookError,
-    RefusedError,
-    SourceChangedError,
-    StopRequestedError,
-)
+from cdcsync.words.errors import CdcsyncError, FenceLiftedError, HookError, RefusedError, SourceChangedError
 
 MEASURED_KEYS = 100
 """Fewer keys say nothing about how many are compared in a second."""
@@ -52,15 +46,32 @@ def cutover(context: Context, options: CutoverOptions) -> CutoverReport:
     """Move the application to PostgreSQL, or say why not. Raises what `Session` raises before anything was done."""
     report = CutoverReport(rehearsed=options.rehearse)
     with Session(context) as session:
-        if session.checkpoint.state == "cut_over":
+        # Held to the end, hooks included: another cutover would run them a second time.
+        session.lock("cutover")
+        session.refresh()
+        is_handed_over = session.checkpoint.state == "cut_over"
+        if is_handed_over:
+            refuse_lifted_alone(session.source)
+        if options.rehearse and (is_handed_over or _is_decided(session)):
+            report.refusals = [already_decided()]
+            _is_refused(report)
+        elif is_handed_over:
             switch.finish(session, report)
-        elif fence_message(session.source) is not None:
-            _resume(context, session, report)
+        elif _is_decided(session):
+            resume(context, session, report)
         else:
             _begin(context, session, options, report)
     if report.pause_seconds is not None and not report.rehearsed:
-        report.write(context.settings.state_dir)
+        try:
+            report.write(context.settings.state_dir)
+        except OSError as error:
+            report.report = None
+            report.remarks.append(f"the report could not be written: {error}")
     return report
+
+
+def _is_decided(session: Session) -> bool:
+    return fence_message(session.source) is not None
 
 
 def _begin(context: Context, session: Session, options: CutoverOptions, report: CutoverReport) -> None:
@@ -84,8 +95,11 @@ def _begin(context: Context, session: Session, options: CutoverOptions, report: 
         if report.refusals:
             # before_fence was run, and then a gate closed.
             _on_abort(session, report)
-    except (CdcsyncError, psycopg.Error) as error:
+    except FAILURES as error:
         _abort(session, report, error)
+    except BaseException:
+        _interrupted(session, report)
+        raise
 
 
 def _gates(session: Session, options: CutoverOptions) -> list[Refusal]:
@@ -106,7 +120,9 @@ def _hold(session: Session, work: Callable[[], bool]) -> bool:
         return decided
     finally:
         if not decided:
-            session.release()
+            # A lost connection has let go of everything; what went wrong before matters more.
+            with suppress(psycopg.Error):
+                session.release()
 
 
 def _is_refused(report: CutoverReport) -> bool:
@@ -123,7 +139,7 @@ def _catch_up(session: Session, options: CutoverOptions, report: CutoverReport) 
         bring_up(session, sync, _no_watch)
         _verify_all_but_few(session, sync, report)
     report.verified_keys = 0
-    report.remarks = left_behind(session) + _durability_remarks(session)
+    report.remarks = _durability_remarks(session)
     if not session.settings.app_role:
         report.remarks.append("app_role is not set: whether the application may use the tables was not checked")
     report.estimated_pause_seconds = estimated_pause(session)
@@ -136,6 +152,7 @@ def _rehearse(session: Session, options: CutoverOptions, report: CutoverReport) 
     sync = _catch_up(session, options, report)
     if sync is None:
         return False
+    report.remarks += left_behind(session)
     began = time.monotonic()
     _drain_and_prove(session, sync, options, report, _no_watch)
     with report.step("handover"):
@@ -161,15 +178,19 @@ def _decide(context: Context, session: Session, options: CutoverOptions, report:
         try:
             session.steady = "fenced"
             session.store.fenced()
+            # Only now none can come any more.
+            report.remarks += left_behind(session)
             _drain_and_prove(session, sync, options, report, held.refuse_lifted)
-            with report.step("decide"):
-                # With PostgreSQL gone there would be no side left to write to.
-                session.store.fenced()
-                held.make_permanent()
-        except BaseException:
-            _unfence(session, held)
+            go_forward(context, session, report, held.since, held)
+        except BaseException as error:
+            held.lift()
+            held.stop_clock()
+            if _is_decided(session):
+                raise
+            _unfence(session)
+            if held.is_spent and isinstance(error, FAILURES):
+                raise FenceLiftedError from error
             raise
-        go_forward(context, session, report, held.since)
     return True
 
 
@@ -179,9 +200,8 @@ def _interrupt(session: Session) -> None:
     session.source.stop_soon()
 
 
-def _unfence(session: Session, held: Fence) -> None:
-    """Lift the fence first of all; then nothing says any more that there is one."""
-    held.lift()
+def _unfence(session: Session) -> None:
+    """The fence is lifted: nothing says any more that there is one."""
     session.steady = "streaming"
     try:
         session.target.go_on()
@@ -203,6 +223,9 @@ def _drain_and_prove(
             _refuse_different(verify(session, None, 0.0, lambda _table, _rows: watch()), report)
         else:
             _verify_changed(session, report, watch)
+            for closed in verified(session):
+                # The daemon's background verification may have found it since the gates were asked.
+                raise RefusedError(closed.message)
     with report.step("complete"):
         report.remarks += handover.complete(session).remarks
         watch()
@@ -252,35 +275,24 @@ def _refuse_different(found: VerifyReport, report: CutoverReport) -> None:
         raise RefusedError(message)
 
 
-def _resume(context: Context, session: Session, report: CutoverReport) -> None:
-    """Go on after the decision, which was made by a cutover that was cut short."""
-    logger.warning("the source is fenced: going on with the cutover that was cut short")
-    session.take("cutover")
-    began = time.monotonic()
-    try:
-        session.prepare()
-        session.steady = "fenced"
-        session.target.execute("session.sql", "strict_commits")
-        with report.step("drain"):
-            # Whatever came before the fence is applied already; this only makes sure of it.
-            catch_up(session, Sync(session), _no_watch)
-        go_forward(context, session, report, began)
-    except (CdcsyncError, psycopg.Error) as error:
-        report.reason = one_line(error)
-        session.release()
-
-
 def _abort(session: Session, report: CutoverReport, error: Exception) -> None:
     """Before the decision: nothing has happened."""
-    report.reason = one_line(error)
-    if isinstance(error, StopRequestedError | FenceLiftedError):
-        report.reason = "the longest pause (--max-pause) was spent: the fence was lifted"
-    report.reason += "; the application goes on with SQLite"
+    report.reason = f"{one_line(error)}; the application goes on with SQLite"
     logger.error("cutover aborted at {}: {}", report.aborted_at, report.reason)
     _on_abort(session, report)
 
 
+def _interrupted(session: Session, report: CutoverReport) -> None:
+    """Ended by a signal: undo what before_fence began, or say what neither side can."""
+    if _is_decided(session):
+        logger.error("interrupted after the decision: run cdcsync cutover to go on from here, or cdcsync rollback")
+    else:
+        _on_abort(session, report)
+
+
 def _on_abort(session: Session, report: CutoverReport) -> None:
+    if report.rehearsed:
+        return
     try:
         run_hook(session, "on_abort", "streaming")
     except HookError as failed:

@@ -12,13 +12,14 @@ from loguru import logger
 
 from cdcsync.core.backoff import Backoff
 from cdcsync.edges import notify
-from cdcsync.edges.fence import fence_message, was_lifted_alone
+from cdcsync.edges.fence import fence_message
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import one_line, passes_by_itself
 from cdcsync.edges.wakeup import Wakeup
 from cdcsync.machine.chores import Chores
 from cdcsync.machine.context import Context, Installation
 from cdcsync.machine.reconcile import forget_what_is_gone
+from cdcsync.machine.rollback import refuse_lifted_alone
 from cdcsync.machine.session import TAKEOVER_SECONDS, Session
 from cdcsync.machine.stopping import Stopping
 from cdcsync.machine.stream import BringUpReport, bring_up, catch_up, copy_stale
@@ -116,7 +117,7 @@ class Daemon:
     def _run_once(self) -> BringUpReport:
         with self._working() as session:
             if session.checkpoint.state == "cut_over":
-                _refuse_lifted_alone(session)
+                refuse_lifted_alone(session.source)
                 logger.info("cut over: nothing left to do")
                 return BringUpReport()
             sync = Sync(session)
@@ -207,7 +208,7 @@ class Daemon:
                 self._stand_by(session)
             except FencedError as error:
                 self._wait_behind(session, error)
-        _refuse_lifted_alone(session)
+        refuse_lifted_alone(session.source)
         logger.info("cut over: nothing left to do")
 
     def _follow(self, session: Session, sync: Sync) -> None:
@@ -267,16 +268,6 @@ class Daemon:
             session.store.note("error", str(error))
         except psycopg.Error as unrecorded:
             logger.warning("could not record the stop: {}", one_line(unrecorded))
-
-
-def _refuse_lifted_alone(session: Session) -> None:
-    """A source that was taken back behind PostgreSQL's back is written to, and nobody follows it."""
-    if was_lifted_alone(session.source):
-        message = (
-            "the application went back to SQLite while PostgreSQL could not be asked: run cdcsync rollback "
-            "--discard-target-writes, which PostgreSQL has to hear of, and then this again"
-        )
-        raise RefusedError(message)
 
 
 def _why_not_installed(source: Source) -> str | None:

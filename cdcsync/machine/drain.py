@@ -12,6 +12,7 @@ from cdcsync.edges.holders import holders
 from cdcsync.machine import handover as handing_over
 from cdcsync.machine.context import Context, uncaptured_tables
 from cdcsync.machine.handover import HandoverReport
+from cdcsync.machine.rollback import refuse_lifted_alone
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, copy_stale
 from cdcsync.machine.sync import Sync
@@ -99,6 +100,7 @@ def drain(
 
 def _handed_over_before(session: Session) -> DrainReport:
     """Finish what a handover that was cut short has left: foreign keys that guard new rows only."""
+    refuse_lifted_alone(session.source)
     remarks: list[str] = []
     # The tables are the application's by now, which may have changed them.
     with suppress(SourceChangedError, PermanentStopError):

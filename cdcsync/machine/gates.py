@@ -37,11 +37,17 @@ def refusals(session: Session, options: CutoverOptions) -> list[Refusal]:
         *_copied(session),
         *_drift(session),
         *_quarantine(session, options),
-        *([] if options.full_verify else _verified(session)),
+        *([] if options.full_verify else verified(session)),
         *_lag(session, options),
         *_grants(session),
         *_disk(session, options),
     ]
+
+
+def already_decided() -> Refusal:
+    """Refuse to rehearse what was decided already."""
+    message = "a cutover was decided: cdcsync cutover does what is left of it, cdcsync rollback goes back"
+    return Refusal("decided", message)
 
 
 def estimated_pause(session: Session) -> float | None:
@@ -106,7 +112,8 @@ def _quarantine(session: Session, options: CutoverOptions) -> Iterator[Refusal]:
         yield Refusal("quarantine", message)
 
 
-def _verified(session: Session) -> Iterator[Refusal]:
+def verified(session: Session) -> Iterator[Refusal]:
+    """Refuse what is not proven equal."""
     proven = session.ledger.read()
     missing = [plan.name for plan in session.keyed if plan.number not in proven]
     different = [plan.name for plan in session.keyed if plan.number in proven and proven[plan.number].differences]

@@ -21,12 +21,12 @@ from cdcsync.edges.catalog import (
     find_table,
     firing_triggers,
     loose_sequences,
+    other_constraints,
     sequences,
     set_sequence,
 )
 from cdcsync.edges.target import one_line, table_name
 from cdcsync.machine.completion import complete_target, run_pending
-from cdcsync.machine.fit import detachable, owner_of
 from cdcsync.machine.session import Session
 from cdcsync.words.nouns import TablePlan, TargetStatement
 
@@ -47,7 +47,7 @@ class HandoverReport:
 
 
 def hand_over(session: Session, decide: Callable[[], None]) -> HandoverReport:
-    """Ask `decide` for the last time, then put back what must not stand while rows arrive, and switch the guard off.
+    """Put back what must not stand while rows arrive, ask `decide` for the last time, and switch the guard off.
 
     All in one transaction, and in an instant: foreign keys guard new rows only until `machine.validation` has
     validated them. `decide` raises to call it off. Then, or if the process is killed, no foreign key and no trigger
@@ -57,7 +57,7 @@ def hand_over(session: Session, decide: Callable[[], None]) -> HandoverReport:
     with session.target.transaction():
         session.store.hold(session.checkpoint.position)
         report.remarks += _put_back(session)
-        for number in session.plans:
+        for number, _ in session.store.target_tables():
             control.forget_writes(session.target, session.store.source_id, number)
         decide()
         session.store.cut_over()
@@ -78,7 +78,7 @@ def rehearse(session: Session) -> float:
 
 def _put_back(session: Session) -> list[str]:
     pending = [one for phase in BACK_AT_LAST for one in session.store.pending_ddl(phase)]
-    refusals = [run_pending(session, one, control.run_ddl) for one in pending]
+    refusals = [run_pending(session, one, control.run_lasting_ddl) for one in pending]
     return [refusal for refusal in refusals if refusal is not None]
 
 
@@ -93,25 +93,30 @@ def complete(session: Session) -> HandoverReport:
 
 
 def take_apart(session: Session) -> None:
-    """Undo what `hand_over` did to the tables, inside a transaction: rows are to arrive again."""
-    target, schema = session.target, session.settings.target_schema
-    for plan in session.plans.values():
-        found = find_table(target, schema, plan.target)
+    """Undo what `hand_over` did to the tables, inside a transaction: rows are to arrive again.
+
+    By what was written down of them: either side may have been migrated since.
+    """
+    target, schema, source_id = session.target, session.settings.target_schema, session.store.source_id
+    tables = control.registered_tables(target, source_id).values()
+    owners = {table.target: table for table in tables}
+    for table in tables:
+        found = find_table(target, schema, table.target)
         if found is None:
             continue
-        for constraint in detachable(target, plan, found):
+        control.guard_again(target, source_id, table.number, schema, table.target)
+        for constraint in other_constraints(target, found.oid):
             if constraint.kind == "f":
-                owner = owner_of(constraint, schema, plan, session.plans.values())
-                _bring_back_later(session, attach_statement(constraint, owner))
+                owner = owners.get(constraint.table, table) if constraint.schema == schema else table
+                _bring_back_later(session, attach_statement(constraint, owner.name, owner.target))
                 detach(target, constraint)
         for trigger in firing_triggers(target, found.oid):
-            _bring_back_later(session, enable_statement(trigger, plan.name))
+            _bring_back_later(session, enable_statement(trigger, table.name))
             disable(target, trigger)
-        for known in control.registered_ddl(target, session.store.source_id, plan.name):
+        for known in control.registered_ddl(target, source_id, table.name):
             if known.phase == "source_check" and known.done:
-                for statement in alter.undo(schema, plan, known.phase, known.name):
-                    control.run_ddl(target, statement)
-                control.run_again(target, session.store.source_id, known)
+                control.run_ddl(target, alter.drop_constraint(schema, table.target, known.name))
+                control.run_again(target, source_id, known)
 
 
 def _bring_back_later(session: Session, statement: TargetStatement) -> None:
@@ -122,15 +127,17 @@ def _bring_back_later(session: Session, statement: TargetStatement) -> None:
 
 def lock_tables(session: Session) -> None:
     """Wait for the writers at work, and keep others out, until the caller's transaction ends."""
-    for plan in session.plans.values():
-        session.target.execute(_FILE, "lock", {"table": table_name(session.settings.target_schema, plan.target)})
+    schema = session.settings.target_schema
+    for _, table in session.store.target_tables():
+        if find_table(session.target, schema, table) is not None:
+            session.target.execute(_FILE, "lock", {"table": table_name(schema, table)})
 
 
 def writes_since(session: Session) -> dict[str, int]:
     """Return how many statements wrote to each target table since the handover; tables with none are left out."""
     counted = {
-        plan.target: control.writes(session.target, session.store.source_id, number)
-        for number, plan in session.plans.items()
+        table: control.writes(session.target, session.store.source_id, number)
+        for number, table in session.store.target_tables()
     }
     return {table: statements for table, statements in counted.items() if statements}
 

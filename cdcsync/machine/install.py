@@ -14,7 +14,7 @@ from cdcsync.core.plan import table_plans
 from cdcsync.edges import capture, control
 from cdcsync.edges.catalog import find_table
 from cdcsync.edges.checkpoint import CheckpointStore
-from cdcsync.edges.fence import fence_triggers
+from cdcsync.edges.fence import fence_message
 from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
@@ -25,7 +25,7 @@ from cdcsync.machine.capturable import capture_findings
 from cdcsync.machine.check import structural_findings
 from cdcsync.machine.context import Context, Installation, anchor_at, proposed_plans
 from cdcsync.machine.existing import moved_plans
-from cdcsync.words.errors import RefusedError, TargetError
+from cdcsync.words.errors import FencedError, RefusedError, TargetError
 from cdcsync.words.nouns import Finding, NotCarried, PendingDdl, Position, TablePlan
 from cdcsync.words.settings import Settings
 
@@ -159,21 +159,23 @@ def uninstall(context: Context, *, drop_control: bool, source_only: bool, lift_f
     """
     with context.open_source() as source:
         has_ours, source_id, place = bool(source.ask("has_ours")), source.source_id(), _place(source)
-        fenced = fence_triggers(source)
+        fence = fence_message(source)
     cleaned = False
     if not source_only:
         try:
-            cleaned = _clean_target(context, source_id, place, drop_control=drop_control)
+            cleaned = _clean_target(context, source_id, place, fence, drop_control=drop_control)
         except TargetError as error:
             if has_ours:
                 message = f"{error}; nothing was changed: --source-only frees the source and leaves the target guarded"
                 raise TargetError(message) from None
     if has_ours:
-        return capture.uninstall(context.settings.source_path, () if lift_fence else fenced)
+        return capture.uninstall(context.settings.source_path, keep_fence=not lift_fence)
     return LockHeld() if cleaned else None
 
 
-def _clean_target(context: Context, source_id: str | None, place: str, *, drop_control: bool) -> bool:
+def _clean_target(
+    context: Context, source_id: str | None, place: str, fence: str | None, *, drop_control: bool
+) -> bool:
     """Tell whether there was anything; a source that came back without its id is known by its place."""
     with context.open_target() as target:
         if source_id is None and control.exists(target):
@@ -184,6 +186,12 @@ def _clean_target(context: Context, source_id: str | None, place: str, *, drop_c
         if store.is_locked("daemon"):
             message = "a daemon is running on this source: stop it first (SIGTERM, or systemctl stop)"
             raise RefusedError(message)
+        if store.is_locked("holder"):
+            message = f"cdcsync {store.read().role or 'cutover'} is working on this source: end it, or wait"
+            raise RefusedError(message)
+        if fence is not None and store.read().state != "cut_over":
+            # Neither side would be left that could be gone on with.
+            raise FencedError(fence)
         with target.transaction():
             for number, name in store.target_tables():
                 if find_table(target, context.schema, name) is not None:

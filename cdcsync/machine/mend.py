@@ -29,7 +29,7 @@ def repair_different(session: Session, report: VerifyReport, watch: Watch) -> No
             session.store.hold(session.checkpoint.position)
             for progress in session.checkpoint.tables:
                 if progress.name in report.tables and report.tables[progress.name].differences:
-                    mark_for_repair(session, progress)
+                    mark_for_repair(session.store, progress, keyed=bool(session.plans[progress.number].key))
         bring_up(session, Sync(session), watch)
 
 

@@ -170,7 +170,7 @@ def _mark(session: Session, seen: Look, one: Following | None, progress: TablePr
     if progress.state == "dropped":
         store.close_drift(progress.number)
         progress = replace(progress, state="joined")
-    mark_for_repair(session, progress)
+    mark_for_repair(store, progress, keyed=bool(plan.key))
     since = session.looked_at if missed else None
     store.open_drift(progress.number, progress.name, kind, "compared with the source and mended", since)
 

@@ -17,6 +17,7 @@ from loguru import logger
 from cdcsync.core.keys import Key
 from cdcsync.edges import control
 from cdcsync.edges.catalog import attach_statement, detach, drop_index, find_table
+from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.edges.comparer import Comparer
 from cdcsync.edges.pages import Page, pages
 from cdcsync.edges.spool import Row
@@ -37,15 +38,15 @@ LOOKED_THROUGH = 4 * CHUNK_ROWS
 Watch = Callable[[], None]
 
 
-def mark_for_repair(session: Session, progress: TableProgress) -> TableProgress:
+def mark_for_repair(store: CheckpointStore, progress: TableProgress, *, keyed: bool) -> TableProgress:
     """Write down that a table has to be repaired, inside the caller's transaction.
 
     A table without a key is copied whole instead, and one that holds nothing yet is simply copied.
     """
     if progress.state in {"pending", "dropped"}:
         return progress
-    marked = replace(progress, state="repairing" if session.plans[progress.number].key else "pending", cursor=None)
-    session.store.save(marked)
+    marked = replace(progress, state="repairing" if keyed else "pending", cursor=None)
+    store.save(marked)
     return marked
 
 
@@ -160,7 +161,7 @@ class _Repair:
         indexes = detachable_indexes(target, plan, found)
         with self._holding():
             for constraint in constraints:
-                self._bring_back_later(attach_statement(constraint, plan))
+                self._bring_back_later(attach_statement(constraint, plan.name, plan.target))
                 detach(target, constraint)
             for index in indexes:
                 self._bring_back_later(TargetStatement("unique", plan.name, index.name, index.definition))

@@ -21,7 +21,7 @@ from cdcsync.edges.rows import RowReader
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
 from cdcsync.edges.writer import TableWriter
-from cdcsync.machine.context import Context, Installation, installed_plans, is_history_of, uncaptured_tables
+from cdcsync.machine.context import Context, Installation, installed_plans, is_history_of, plans_left, uncaptured_tables
 from cdcsync.words.errors import DriftError, IdentityError, NotInstalledError, RefusedError
 from cdcsync.words.nouns import Checkpoint, Position, QuarantinedRow, State, TablePlan
 
@@ -110,21 +110,16 @@ class Session:
         self.close()
 
     def prepare_handed_over(self) -> None:
-        """Make plans, readers and writers after the handover, when nobody looks for drift any more."""
+        """Make plans, readers and writers of the tables that nobody changed: after the decision either side may be."""
         self.installation = Installation(self.source)
         self.checkpoint = self.store.read()
-        self._use(installed_plans(self.source, self.target, self.settings, self.installation))
+        self._use(plans_left(self.source, self.target, self.settings, self.installation))
 
-    def reopen(self, context: Context, role: str) -> None:
-        """Open both sides again after the target was lost, and take the checkpoint unless it was handed over."""
+    def reopen(self, context: Context) -> None:
+        """Open both sides again after the target was lost; nothing is taken or prepared."""
         self._stack.close()
         self._stack = ExitStack()
         self._open(context)
-        if self.checkpoint.state == "cut_over":
-            self.prepare_handed_over()
-        else:
-            self.take(role)
-            self.prepare()
 
     @property
     def keyed(self) -> list[TablePlan]:
@@ -169,14 +164,17 @@ class Session:
 
     def _held_by(self, holder: str | None) -> str:
         daemon = self.store.read_daemon()
+        if not self.store.holds("cutover") and self.store.is_locked("cutover"):
+            # After the handover the checkpoint is nobody's, and hooks run.
+            holder = "cutover"
         if holder == "daemon" and daemon is not None:
             return f"the daemon (pid {daemon[0]} on {daemon[1]}) does not let go: it hangs; end it, then run this again"
         return f"cdcsync {holder or 'run'} is working on this source and does not let go: end it, or wait"
 
-    def lock(self) -> None:
+    def lock(self, what: str = "holder") -> None:
         """Wait until no other verb works on this source. Raises RefusedError where one does not let go."""
         deadline = time.monotonic() + TAKEOVER_SECONDS
-        while not self.store.try_lock("holder"):
+        while not self.store.try_lock(what):
             if time.monotonic() > deadline:
                 raise RefusedError(self._held_by(self.store.read().role))
             time.sleep(0.05)

@@ -10,6 +10,7 @@ import psycopg
 
 from cdcsync.edges import control
 from cdcsync.edges.checkpoint import CheckpointStore
+from cdcsync.edges.fence import fence_message, was_lifted_alone
 from cdcsync.edges.ledger import Ledger
 from cdcsync.edges.quarantine import Quarantine
 from cdcsync.edges.source import MIB, Source
@@ -18,7 +19,8 @@ from cdcsync.edges.watch import connections, database_counts, slowest_statements
 from cdcsync.machine import estimate
 from cdcsync.machine.context import Context, Installation, is_history_of, uncaptured_tables
 from cdcsync.machine.copy_progress import CopyProgress, copy_progress
-from cdcsync.words.errors import GaveUpError, NotInstalledError, TargetError
+from cdcsync.machine.rollback import LIFTED_ALONE
+from cdcsync.words.errors import FencedError, GaveUpError, NotInstalledError, TargetError
 from cdcsync.words.nouns import Checkpoint, Gap, PendingDdl, TableProgress
 from cdcsync.words.settings import Settings
 
@@ -75,7 +77,11 @@ def _status(context: Context, source: Source, installation: Installation, target
         "new_tables": _new_tables(context, source, checkpoint),
         "changelog_bytes": log_bytes,
         "wal_bytes": wal_bytes,
-        "warnings": size_warnings(wal_bytes, log_bytes, context.settings) + _not_back(detached, checkpoint),
+        "warnings": [
+            *_fence_warnings(source, checkpoint),
+            *size_warnings(wal_bytes, log_bytes, context.settings),
+            *_not_back(detached, checkpoint),
+        ],
         "verified": _verified(ledger),
         "copy_order": copy.order,
         "estimated_copy_seconds": copy.total_seconds,
@@ -102,6 +108,17 @@ def size_warnings(wal_bytes: int, log_bytes: int, settings: Settings) -> list[st
         way = "prune_min_hours keeps it" if settings.prune_max_mb else "set prune_max_mb to have it pruned"
         warnings.append(f"the changelog has grown to {log_bytes // MIB} MiB: {way}")
     return warnings
+
+
+def _fence_warnings(source: Source, checkpoint: Checkpoint) -> list[str]:
+    """Say which side accepts writes where the state alone does not tell, and what goes on from there."""
+    if checkpoint.state == "cut_over":
+        return [LIFTED_ALONE] if was_lifted_alone(source) else []
+    if (message := fence_message(source)) is not None:
+        return [str(FencedError(message))]
+    if checkpoint.state == "fenced":
+        return ["no fence is decided: a cutover is in its pause, or was killed in it and the application is on SQLite"]
+    return []
 
 
 def _verified(ledger: Ledger) -> dict[str, Any]:

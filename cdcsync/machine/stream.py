@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from loguru import logger
 
-from cdcsync.edges.fence import fence_message
+from cdcsync.edges.fence import fence_message, forget_lifted_alone, was_lifted_alone
 from cdcsync.machine.completion import complete_target
 from cdcsync.machine.reconcile import reconcile
 from cdcsync.machine.repair import repair_all
@@ -36,6 +36,9 @@ def bring_up(session: Session, sync: Sync, watch: Watch) -> BringUpReport:
     """
     if (message := fence_message(session.source)) is not None:
         raise FencedError(message)
+    if was_lifted_alone(session.source):
+        # PostgreSQL has heard of it: it does not take itself for handed over.
+        forget_lifted_alone(session.source.path)
     found: SourceChangedError | None = None
     while True:
         if not reconcile(session, watch) and found is not None:

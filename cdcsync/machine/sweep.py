@@ -9,7 +9,6 @@ import sqlite3
 import threading
 import time
 from contextlib import suppress
-from datetime import datetime
 
 import psycopg
 from loguru import logger
@@ -132,9 +131,9 @@ class Sweeper:
                 self._follow(session, besides=plan)
 
         self._tried[plan.number] = time.monotonic()
-        report, began_at = VerifyReport(), session.ledger.clock()
+        report, remade = VerifyReport(), session.ledger.remade(plan.number)
         result = Comparison(session, plan, report, None, gently).run()
-        if self._still_holds(session, result) and record(session, plan, result, began_at):
+        if self._still_holds(session, result) and record(session, plan, result, remade):
             self._tell(session, plan, report, result)
 
     def _follow(self, session: Session, besides: TablePlan | None = None) -> None:
@@ -185,9 +184,9 @@ class Sweeper:
             session.store.note("error", message)
 
 
-def record(session: Session, plan: TablePlan, result: TableResult, began_at: datetime) -> bool:
+def record(session: Session, plan: TablePlan, result: TableResult, remade: int) -> bool:
     """Write down in the ledger that a table was read through; False where that says nothing any more."""
     if result.proven_seq is None:
         return False
     epoch, rows = session.checkpoint.position.epoch, result.rows_source
-    return session.ledger.swept(plan.number, epoch, result.proven_seq, rows, result.differences, began_at=began_at)
+    return session.ledger.swept(plan.number, epoch, result.proven_seq, rows, result.differences, remade=remade)

@@ -55,7 +55,7 @@ class Counting:
                     here = self._session.count_source(number)
                 there = self._session.writers[number].count(self._target)
                 found[plan.name] = {"source": here, "target": there}
-        except psycopg.Error as error:
+        except (CdcsyncError, psycopg.Error) as error:
             logger.warning("rows could not be counted: {}", one_line(error))
         return found
 

@@ -28,9 +28,9 @@ def verify(session: Session, names: list[str] | None, patience: float, tick: Tic
     report = VerifyReport()
     for plan in chosen:
         _refuse_uncopied(session, plan)
-        began_at = session.ledger.clock()
+        remade = session.ledger.remade(plan.number)
         report.tables[plan.name] = Comparison(session, plan, report, patience, tick).run()
-        record(session, plan, report.tables[plan.name], began_at)
+        record(session, plan, report.tables[plan.name], remade)
     _refuse_drift(session)
     return report
 

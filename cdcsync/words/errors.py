@@ -104,6 +104,10 @@ class HookError(RefusedError):
 class FenceLiftedError(RefusedError):
     """The fence was lifted before the decision: the application goes on with SQLite, nothing was handed over."""
 
+    def __init__(self) -> None:
+        """There is one reason."""
+        super().__init__("the longest pause (--max-pause) was spent: the fence was lifted")
+
 
 class StopRequestedError(CdcsyncError):
     """SIGTERM or SIGINT arrived: unwind to the last commit."""

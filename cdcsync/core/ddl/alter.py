@@ -55,7 +55,7 @@ def tighten(schema: str, plan: TablePlan, column: ColumnPlan) -> TargetStatement
 def undo(schema: str, plan: TablePlan, phase: str, name: str) -> list[str]:
     """Return what takes away a default, constraint or index of ours that the source has no more."""
     table, named = _table(schema, plan), sql.Identifier(name)
-    constraint = _NO_CONSTRAINT.format(table, named).as_string()
+    constraint = drop_constraint(schema, plan.target, name)
     index = _NO_INDEX.format(sql.Identifier(schema, name)).as_string()
     kept = name in {column.target for column in plan.columns}
     return {
@@ -64,6 +64,11 @@ def undo(schema: str, plan: TablePlan, phase: str, name: str) -> list[str]:
         "unique": [constraint, index],
         "index": [index],
     }.get(phase, [constraint])
+
+
+def drop_constraint(schema: str, target: str, name: str) -> str:
+    """Take off a constraint, if it is there."""
+    return _NO_CONSTRAINT.format(sql.Identifier(schema, target), sql.Identifier(name)).as_string()
 
 
 def drop_column(schema: str, plan: TablePlan, name: str) -> str:
