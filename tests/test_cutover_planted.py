@@ -86,10 +86,11 @@ def test_counts_compared_instead_of_rows_hand_over_a_wrong_row(
     assert ("the target differs, in table entries, key first" in str(report.reason)) != planted
 
 
-def _compare_counts(session: Session, *_: object) -> None:
+def _compare_counts(session: Session, *_: object) -> int:
     for number, writer in session.writers.items():
         with session.source.reading():
             assert session.count_source(number) == writer.count(session.target)
+    return 0
 
 
 @pytest.mark.parametrize("planted", [False, True])
