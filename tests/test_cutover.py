@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from cdcsync.machine import handover
-from cdcsync.words.errors import RefusedError, TargetError
+from cdcsync.words.errors import FencedError, RefusedError, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,23 @@ def test_a_rehearsal_leaves_everything_as_it_was(pair: Pair) -> None:
     pair.write("DELETE FROM p WHERE id = 1")
     pair.sync()
     assert pair.verify().equal
+
+
+def test_a_rehearsal_of_a_cutover_that_was_cut_after_the_decision_hands_nothing_over(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says that the cutover has to go on, and leaves that to a cutover; after the handover it runs no hook."""
+    with monkeypatch.context() as patch:
+        patch.setattr(handover, "hand_over", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            pair.cutover()
+    with pytest.raises(FencedError, match="run cdcsync cutover to go on"):
+        pair.cutover(rehearse=True)
+    assert pair.target("SELECT state FROM cdcsync.status") == [("fenced",)]
+    assert pair.cutover().done
+    with pytest.raises(RefusedError, match="handed over at .*: nothing is left to rehearse"):
+        pair.cutover(rehearse=True)
+    assert pair.target("SELECT state FROM cdcsync.status") == [("cut_over",)]
 
 
 def test_a_cutover_that_was_cut_after_the_decision_goes_on(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ from cdcsync.machine.verify import verify
 from cdcsync.machine.verify_report import VerifyReport
 from cdcsync.words.errors import (
     CdcsyncError,
+    FencedError,
     FenceLiftedError,
     HookError,
     RefusedError,
@@ -52,15 +53,27 @@ def cutover(context: Context, options: CutoverOptions) -> CutoverReport:
     """Move the application to PostgreSQL, or say why not. Raises what `Session` raises before anything was done."""
     report = CutoverReport(rehearsed=options.rehearse)
     with Session(context) as session:
+        fenced = fence_message(session.source)
+        if options.rehearse:
+            _refuse_decided(session, fenced)
         if session.checkpoint.state == "cut_over":
             switch.finish(session, report)
-        elif fence_message(session.source) is not None:
+        elif fenced is not None:
             _resume(context, session, report)
         else:
             _begin(context, session, options, report)
     if report.pause_seconds is not None and not report.rehearsed:
         report.write(context.settings.state_dir)
     return report
+
+
+def _refuse_decided(session: Session, fenced: str | None) -> None:
+    """A rehearsal hands nothing over and runs no hook, whatever a cutover before it left to do."""
+    if session.checkpoint.state == "cut_over":
+        message = f"handed over at {session.store.cut_over_at:%Y-%m-%d %H:%M:%S %Z}: nothing is left to rehearse"
+        raise RefusedError(message)
+    if fenced is not None:
+        raise FencedError(fenced)
 
 
 def _begin(context: Context, session: Session, options: CutoverOptions, report: CutoverReport) -> None:
