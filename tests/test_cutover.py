@@ -118,7 +118,7 @@ def test_a_rehearsal_of_a_cutover_that_was_cut_after_the_decision_hands_nothing_
         pair.cutover(rehearse=True)
     assert pair.target("SELECT state FROM cdcsync.status") == [("fenced",)]
     assert pair.cutover().done
-    with pytest.raises(RefusedError, match="handed over at .*: nothing is left to rehearse"):
+    with pytest.raises(RefusedError, match="nothing is left to rehearse"):
         pair.cutover(rehearse=True)
     assert pair.target("SELECT state FROM cdcsync.status") == [("cut_over",)]
 

@@ -24,7 +24,7 @@ from cdcsync.edges.catalog import (
     sequences,
     set_sequence,
 )
-from cdcsync.edges.target import one_line, table_name
+from cdcsync.edges.target import one_line
 from cdcsync.machine.completion import complete_target, run_pending
 from cdcsync.machine.fit import detachable
 from cdcsync.machine.session import Session
@@ -119,12 +119,6 @@ def _bring_back_later(session: Session, statement: TargetStatement) -> None:
     target, source_id = session.target, session.store.source_id
     if not control.run_again(target, source_id, statement):
         control.register_ddl(target, source_id, statement, detached=True)
-
-
-def lock_tables(session: Session) -> None:
-    """Wait for the writers at work, and keep others out, until the caller's transaction ends."""
-    for plan in session.plans.values():
-        session.target.execute(_FILE, "lock", {"table": table_name(session.settings.target_schema, plan.target)})
 
 
 def writes_since(session: Session) -> dict[str, int]:

@@ -13,6 +13,7 @@ from cdcsync.edges.target import one_line
 from cdcsync.machine import handover
 from cdcsync.machine.context import Context
 from cdcsync.machine.hooks import run_hook
+from cdcsync.machine.locks import lock_tables
 from cdcsync.machine.repair import mark_for_repair
 from cdcsync.machine.session import Session
 from cdcsync.words.errors import HookError, RefusedError, TargetError
@@ -65,7 +66,10 @@ def take_back(session: Session, *, discard: bool) -> RollbackReport:
     session.lock()
     try:
         with session.target.transaction():
-            handover.lock_tables(session)
+            # Where the answer is no already, the application is not kept waiting for it.
+            if discard or not handover.writes_since(session):
+                tables = [plan.target for plan in session.plans.values()]
+                lock_tables(session.target, session.settings.target_schema, tables)
             report.target_writes = handover.writes_since(session)
             if report.target_writes and not discard:
                 report.reason = (
