@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cdcsync.machine import locks
-from cdcsync.words.errors import TargetError
+from cdcsync.words.errors import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,11 +78,16 @@ def test_a_rollback_and_a_transaction_of_the_application_do_not_end_in_a_deadloc
 
 
 def test_a_transaction_that_does_not_end_is_named(handed_over: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the process to end; both sides are as they were."""
+    """With the process to end; both sides are as they were, and PostgreSQL does not count as out of reach."""
     monkeypatch.setattr(locks, "LONGEST_WAIT", 0.5)
     with handed_over.database.connect() as application:
         application.autocommit = False
         application.execute("INSERT INTO c VALUES (1, 1)")
-        with pytest.raises(TargetError, match=rf"held by another transaction \(pid {application.info.backend_pid}\)"):
-            handed_over.uninstall()
+        held = rf"held by another transaction \(pid {application.info.backend_pid}\)"
+        for verb in (handed_over.uninstall, lambda: handed_over.rollback(discard=True)):
+            with pytest.raises(RefusedError, match=held):
+                verb()
     assert len(handed_over.target("SELECT FROM pg_trigger WHERE tgname = '_cdcsync_guard'")) == 2
+    assert handed_over.target("SELECT state FROM cdcsync.status") == [("cut_over",)]
+    with pytest.raises(sqlite3.OperationalError, match="moved to PostgreSQL"):
+        handed_over.application.execute("DELETE FROM c")

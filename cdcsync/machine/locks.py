@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import psycopg
 
 from cdcsync.edges.target import Target, table_name
-from cdcsync.words.errors import TargetError
+from cdcsync.words.errors import RefusedError
 
 LONGEST_WAIT = 30.0
 """How long transactions of others are waited for."""
@@ -22,7 +22,7 @@ def lock_tables(target: Target, schema: str, tables: Iterable[str]) -> None:
 
     No try waits as long as PostgreSQL needs to see a deadlock, which could end a statement of the application's.
 
-    Raises TargetError where others hold one of them for longer than `LONGEST_WAIT`.
+    Raises RefusedError where others hold one of them for longer than `LONGEST_WAIT`.
     """
     wanted = list(tables)
     give_up = time.monotonic() + LONGEST_WAIT
@@ -35,7 +35,7 @@ def lock_tables(target: Target, schema: str, tables: Iterable[str]) -> None:
                 target.ask("session.sql", "wait_long")
         except psycopg.errors.LockNotAvailable:
             if time.monotonic() >= give_up:
-                raise TargetError(_held(target, schema, wanted)) from None
+                raise RefusedError(_held(target, schema, wanted)) from None
             time.sleep(PAUSE)
         else:
             return
@@ -45,5 +45,5 @@ def _held(target: Target, schema: str, tables: list[str]) -> str:
     holders = [str(row[0]) for row in target.rows("catalog.sql", "lock_holders", schema=schema, tables=tables)]
     return (
         f"a table is held by another transaction (pid {', '.join(holders) or 'unknown'}) for longer than "
-        f"{LONGEST_WAIT:g} s: let it end, or end it with SELECT pg_terminate_backend(pid), and run this again"
+        f"{LONGEST_WAIT:g} s: let it end, or end it with SELECT pg_terminate_backend(pid), and run this again; nothing was changed"
     )
