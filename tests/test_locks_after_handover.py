@@ -90,4 +90,4 @@ def test_a_transaction_that_does_not_end_is_named(handed_over: Pair, monkeypatch
     assert len(handed_over.target("SELECT FROM pg_trigger WHERE tgname = '_cdcsync_guard'")) == 2
     assert handed_over.target("SELECT state FROM cdcsync.status") == [("cut_over",)]
     with pytest.raises(sqlite3.OperationalError, match="moved to PostgreSQL"):
-        handed_over.application.execute("DELETE FROM c")
+        handed_over.application.execute("DELETE FROM p")

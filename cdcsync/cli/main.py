@@ -68,7 +68,7 @@ def _run() -> int:
     try:
         return int(app(uninstall.spell_out(sys.argv[1:]), standalone_mode=False) or 0)
     except (CdcsyncError, typer.TyperException) as error:
-        message = str(error) if isinstance(error, CdcsyncError) else error.format_message()
+        message = str(error) if isinstance(error, CdcsyncError) else _usage(error)
         if sys.argv[1:2] == ["lag"]:
             # Nagios takes 2 for critical: what cannot be answered is unknown.
             return lag.unknown(message, json="--json" in sys.argv)
@@ -81,8 +81,15 @@ def _run() -> int:
         return _fail(f"SQLite: {error}", 1)
 
 
+def _usage(error: typer.TyperException) -> str:
+    before_the_verb = sys.argv[1:2] and sys.argv[1].startswith("-")
+    return f"{error.format_message()} (options follow the verb)" if before_the_verb else error.format_message()
+
+
 def _fail(message: str, code: int) -> int:
-    typer.echo(f"cdcsync: {message}", err=True)
+    # Without a verb the help was printed, and there is nothing to add.
+    if message:
+        typer.echo(f"cdcsync: {message}", err=True)
     return code
 
 

@@ -45,5 +45,6 @@ def _held(target: Target, schema: str, tables: list[str]) -> str:
     holders = [str(row[0]) for row in target.rows("catalog.sql", "lock_holders", schema=schema, tables=tables)]
     return (
         f"a table is held by another transaction (pid {', '.join(holders) or 'unknown'}) for longer than "
-        f"{LONGEST_WAIT:g} s: let it end, or end it with SELECT pg_terminate_backend(pid), and run this again; nothing was changed"
+        f"{LONGEST_WAIT:g} s, nothing was changed: let it end, or end it with SELECT pg_terminate_backend(pid), and "
+        "run this again"
     )
