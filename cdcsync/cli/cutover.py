@@ -11,6 +11,7 @@ import typer
 
 from cdcsync.cli import show
 from cdcsync.cli.options import EMBEDDED_ENDS, JsonOption, with_context
+from cdcsync.edges.fence import fence_message
 from cdcsync.machine.context import EMBEDDED, Context
 from cdcsync.machine.cutover import cutover
 from cdcsync.machine.cutover_report import CutoverReport
@@ -56,12 +57,24 @@ def command(  # noqa: PLR0913  an option each
         backup=None if no_backup or rehearse else (backup or default).absolute(),
         max_lag_seconds=max_lag_seconds,
     )
-    report = cutover(context, options)
+    try:
+        report = cutover(context, options)
+    except KeyboardInterrupt:
+        typer.echo(_where(context), err=True)
+        raise
     if json:
         show.as_json(dataclasses.asdict(report))
     else:
         _print(context, report, options)
     return 0 if report.done else 1
+
+
+def _where(context: Context) -> str:
+    """Say where the application is after an interrupt: the fence stays from the decision on."""
+    with context.open_source() as source:
+        if fence_message(source) is None:
+            return "nothing was decided: the application goes on with SQLite"
+    return "after the decision: run cdcsync cutover again, which goes on, or cdcsync rollback"
 
 
 def _print(context: Context, report: CutoverReport, options: CutoverOptions) -> None:

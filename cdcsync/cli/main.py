@@ -66,7 +66,9 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        return int(app(uninstall.spell_out(sys.argv[1:]), standalone_mode=False) or 0)
+        code = int(app(uninstall.spell_out(sys.argv[1:]), standalone_mode=False) or 0)
+        # typer makes a code of an interrupt, and says nothing.
+        return code if code != INTERRUPTED else _fail("interrupted", code)
     except (CdcsyncError, typer.TyperException) as error:
         message = str(error) if isinstance(error, CdcsyncError) else _usage(error)
         if sys.argv[1:2] == ["lag"]:
