@@ -97,6 +97,13 @@ def test_an_option_before_the_verb_is_told_where_it_goes(cli: Cli) -> None:
     assert cli(expect=USAGE).err == ""
 
 
+def test_a_file_that_cannot_be_written_is_one_line(cli: Cli, source: Path) -> None:
+    """With its name; nothing is changed."""
+    before = fingerprint(source)
+    assert_one_line(cli("plan", "--write", "missing/plan.toml", expect=REFUSED), "missing/plan.toml")
+    assert fingerprint(source) == before
+
+
 def test_a_default_is_not_said_to_come_from_the_file(cli: Cli) -> None:
     """`config show` names the file for what stands in it only."""
     (cli.cwd / "cdcsync.toml").write_text('source = "app.db"\n')

@@ -77,10 +77,18 @@ def _run() -> int:
         return _fail(message, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
-    except psycopg.Error as error:
-        return _fail(f"PostgreSQL: {' '.join(str(error).split())}", 1)
-    except sqlite3.Error as error:
-        return _fail(f"SQLite: {error}", 1)
+    except (psycopg.Error, sqlite3.Error, OSError) as error:
+        return _fail(_outside(error), 1)
+
+
+def _outside(error: psycopg.Error | sqlite3.Error | OSError) -> str:
+    """Say what a thing outside of us said, and which it was."""
+    if isinstance(error, psycopg.Error):
+        return f"PostgreSQL: {' '.join(str(error).split())}"
+    if isinstance(error, sqlite3.Error):
+        return f"SQLite: {error}"
+    where = "the output" if error.filename is None else str(error.filename)
+    return f"{where} could not be read or written: {error.strerror or error}"
 
 
 def _usage(error: typer.TyperException) -> str:
