@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cdcsync.cli.demonstration import picture
+from cdcsync.cli.demonstration.gauges import copying
 from cdcsync.cli.status import table_line
 from cdcsync.edges.target import Target
 from cdcsync.words.errors import TargetError
@@ -43,3 +46,22 @@ def test_what_is_left_to_do_after_a_handover_is_said(cli: Cli) -> None:
     cli("cutover", "--no-backup")
     assert "--source-only --lift-fence takes it off" in cli("uninstall").out
     assert "fence" not in cli("uninstall", "--source-only", "--lift-fence").out
+
+
+def test_the_demo_says_a_line_once_until_it_changes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a terminal a line a second would fill the page with what is known already."""
+    monkeypatch.setattr(picture, "PLAIN_SECONDS", 0.0)
+    screen = picture.Screen(stderr=False)
+    for line in ("the daemon starts", "the daemon starts", "copying", "the daemon starts"):
+        screen.show(partial(picture.View, line))
+    assert capsys.readouterr().out.split("\n")[:-1] == [
+        " " * picture.INDENT + line for line in ("the daemon starts", "copying", "the daemon starts")
+    ]
+
+
+def test_rows_that_come_while_the_copy_is_under_way_are_counted_among_all() -> None:
+    """No table has more rows copied than there are."""
+    table = {"name": "t", "rows_copied": 119, "rows_total": 118}
+    assert copying({"state": "copying", "tables": [table]}).line == "copying: 119 of 119 rows copied"
