@@ -45,6 +45,8 @@ def test_what_is_left_to_do_after_a_handover_is_said(cli: Cli) -> None:
     assert "start cdcsync run to follow again" in cli("rollback").out
     cli("cutover", "--no-backup")
     assert "--source-only --lift-fence takes it off" in cli("uninstall").out
+    # What the fence says names a rollback, which there is no more.
+    assert "--lift-fence lets SQLite accept writes" in cli("rollback", expect=1).err
     assert "fence" not in cli("uninstall", "--source-only", "--lift-fence").out
 
 
