@@ -97,7 +97,7 @@ class Installation:
             if fence_triggers(source):
                 message = (
                     f"{source.path} was handed over to PostgreSQL, and cdcsync was uninstalled since: there is no "
-                    "way back by cdcsync; cdcsync uninstall --source-only --lift-fence lets SQLite accept writes, as it was then"
+                    "way back by cdcsync; cdcsync uninstall --source-only --lift-fence lets SQLite accept writes"
                 )
             if source.source_id() is not None:
                 message = (
