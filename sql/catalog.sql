@@ -163,5 +163,13 @@ SELECT setval(%(sequence)s::regclass, %(value)s);
 SELECT to_regtype(%(name)s)::text;
 
 -- name: lock
--- Waits for writers at work and keeps others out; readers go on.
-LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE;
+-- What taking a trigger or a constraint off needs: writers at work and readers are waited for, others kept out.
+LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE;
+
+-- name: lock_holders
+-- The other sessions that hold one of the tables.
+SELECT DISTINCT l.pid FROM pg_locks AS l
+JOIN pg_class AS c ON c.oid = l.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = ANY (%(tables)s) AND l.granted AND l.pid <> pg_backend_pid()
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ORDER BY 1;

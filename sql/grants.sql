@@ -9,8 +9,10 @@ WITH wanted AS (
     SELECT c.oid, c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = %(schema)s AND c.relname = ANY (%(tables)s) AND c.relkind = 'r'
 ), used AS (
-    SELECT DISTINCT s.oid FROM wanted AS w JOIN pg_depend AS d ON d.refobjid = w.oid
-    JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+    SELECT DISTINCT s.seqrelid AS oid FROM wanted AS w
+    JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = w.oid AND d.classid = 'pg_class'::regclass
+    -- Not pg_class: PostgreSQL may ask for a right before it looks whether an index or table is a sequence.
+    JOIN pg_sequence AS s ON s.seqrelid = d.objid
     -- An identity column needs no right on its sequence.
     WHERE d.deptype = 'a'
 )

@@ -20,3 +20,10 @@ FROM pg_database WHERE datname = current_database();
 -- name: data_directory
 -- Only a superuser or a member of pg_read_all_settings may ask.
 SELECT current_setting('data_directory');
+
+-- name: wait_briefly
+-- Until the transaction ends; well below the second after which PostgreSQL looks for deadlocks.
+SELECT set_config('lock_timeout', '200ms', true);
+
+-- name: wait_long
+SELECT set_config('lock_timeout', '30s', true);

@@ -61,6 +61,9 @@ def test_unknown_settings_in_the_environment_are_usage_errors(cli: Cli, source: 
         assert_one_line(result, name)
     result = cli("install", expect=USAGE, environment={"CDCSYNC_POLL_SECONDS": "soon"})
     assert_one_line(result, "poll_seconds")
+    for name in ("CDCSYNC_TABLES", "CDCSYNC_HOOKS"):
+        assert_one_line(cli("install", expect=USAGE, environment={name: "my_table"}), name)
+    assert_one_line(cli("install", expect=USAGE, environment={"CDCSYNC_SOURCE": ""}), "no source is named")
     assert fingerprint(source) == before
     cli("plan", environment={"CDCSYNC_HOOK_STATE": "x"})
 
@@ -86,6 +89,27 @@ def test_faulty_command_line_is_a_usage_error(cli: Cli, source: Path, arguments:
         cli("install")
         cli("run", "--once")
     refuses(cli, arguments, source, USAGE)
+
+
+def test_an_option_before_the_verb_is_told_where_it_goes(cli: Cli) -> None:
+    """Options follow the verb; no verb at all prints the verbs, and no empty complaint."""
+    assert_one_line(cli("--config", "cdcsync.toml", "status", expect=USAGE), "options follow the verb")
+    assert cli(expect=USAGE).err == ""
+
+
+def test_a_file_that_cannot_be_written_is_one_line(cli: Cli, source: Path) -> None:
+    """With its name; nothing is changed."""
+    before = fingerprint(source)
+    assert_one_line(cli("plan", "--write", "missing/plan.toml", expect=REFUSED), "missing/plan.toml")
+    assert fingerprint(source) == before
+
+
+def test_a_default_is_not_said_to_come_from_the_file(cli: Cli) -> None:
+    """`config show` names the file for what stands in it only."""
+    (cli.cwd / "cdcsync.toml").write_text('source = "app.db"\n')
+    shown = cli("config", "show", "--json").json
+    assert shown["state_dir"] == {"value": str(cli.cwd / ".cdcsync"), "from": "default"}
+    assert shown["source"]["from"] == str(cli.cwd / "cdcsync.toml")
 
 
 def test_no_source_named_is_a_usage_error(cli: Cli) -> None:

@@ -12,6 +12,7 @@ import pytest
 from support.waiting import wait_until
 
 from cdcsync.machine import cutover as cutover_module
+from cdcsync.machine import proof
 from cdcsync.machine import session as session_module
 from cdcsync.machine.context import Context
 from cdcsync.machine.install import uninstall
@@ -163,13 +164,13 @@ def test_a_difference_found_in_the_last_moment_calls_it_off(make_pair: Make, mon
 
     # The first comparison, without a pause, would see it before the daemon does.
     looked: list[bool] = []
-    compare = cutover_module._verify_changed  # noqa: SLF001  what is compared
+    compare = proof.verify_changed
 
     def in_the_pause(*arguments: Any) -> int:
         looked.append(True)
         return 0 if len(looked) == 1 else compare(*arguments)
 
-    monkeypatch.setattr(cutover_module, "_verify_changed", in_the_pause)
+    monkeypatch.setattr(proof, "verify_changed", in_the_pause)
     monkeypatch.setattr(cutover_module, "fence", late)
     report = pair.cutover()
     assert (report.done, report.aborted_at) == (False, "verify")

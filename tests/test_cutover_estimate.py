@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cdcsync.machine import cutover as cutover_module
-from cdcsync.machine import estimate
+from cdcsync.machine import estimate, proof
 from cdcsync.machine.context import Context
 from cdcsync.machine.gates import estimated_pause
 from cdcsync.machine.session import Session
@@ -40,7 +39,7 @@ def test_what_changes_while_changes_are_compared_is_compared_before_the_fence(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long ago the tables were proven, the pause compares what came in the last moment."""
-    real, calls = cutover_module._verify_changed, []  # noqa: SLF001  the step that is watched
+    real, calls = proof.verify_changed, []
 
     def slow(*arguments: Any) -> int:
         keys = real(*arguments)
@@ -51,7 +50,7 @@ def test_what_changes_while_changes_are_compared_is_compared_before_the_fence(
             pair.write("UPDATE t SET v = 3 WHERE id <= 20")
         return keys
 
-    monkeypatch.setattr(cutover_module, "_verify_changed", slow)
+    monkeypatch.setattr(proof, "verify_changed", slow)
     report = pair.cutover()
     assert report.done, report
     assert calls == [ROWS, ROWS - (ROWS // 3 - 100), 20]
@@ -62,7 +61,7 @@ def test_writers_as_quick_as_the_comparison_do_not_keep_a_cutover_from_its_end(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes the fence with what is left."""
-    real, calls = cutover_module._verify_changed, []  # noqa: SLF001  the step that is watched
+    real, calls = proof.verify_changed, []
 
     def slow(*arguments: Any) -> int:
         calls.append(real(*arguments))
@@ -70,7 +69,7 @@ def test_writers_as_quick_as_the_comparison_do_not_keep_a_cutover_from_its_end(
             pair.write("UPDATE t SET v = v + 1")
         return calls[-1]
 
-    monkeypatch.setattr(cutover_module, "_verify_changed", slow)
+    monkeypatch.setattr(proof, "verify_changed", slow)
     with monkeypatch.context() as patch:
         patch.setattr(estimate, "pause_seconds", lambda *_: 0.1)
         pair.cutover(max_pause=4)

@@ -11,7 +11,7 @@ from support.sides import SCHEMA, Sides
 
 from cdcsync.edges.fence import Fence
 from cdcsync.machine import cutover as cutover_module
-from cdcsync.machine import forward, handover
+from cdcsync.machine import forward, handover, proof
 from cdcsync.machine.hooks import run_hook
 from cdcsync.words.errors import RefusedError
 from cdcsync.words.settings import Hooks
@@ -80,7 +80,7 @@ def test_counts_compared_instead_of_rows_hand_over_a_wrong_row(
     pair.sync()
     pair.force("UPDATE entries SET text = 'wrong' WHERE id = 'first'")
     if planted:
-        monkeypatch.setattr(cutover_module, "_verify_changed", _compare_counts)
+        monkeypatch.setattr(proof, "verify_changed", _compare_counts)
     report = pair.cutover()
     assert report.done == planted
     assert ("the target differs, in table entries, key first" in str(report.reason)) != planted

@@ -129,6 +129,31 @@ def test_missing_rights_of_the_applications_role_are_refused_with_their_grants(p
             admin.execute(b"DROP ROLE app_of_test")
 
 
+def test_an_index_of_a_table_is_not_asked_for_the_rights_of_a_sequence(make_pair: Make) -> None:
+    """It depends on its table as a sequence does, in whichever order PostgreSQL looks at the two."""
+    pair = make_pair("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); CREATE INDEX t_v ON t (v)")
+    pair.install()
+    pair.sync()
+    pair.verify()
+    with pair.database.server.admin(pair.database.name) as admin:
+        admin.execute(b"CREATE ROLE indexed_of_test")
+    try:
+        pair.change_settings(app_role="indexed_of_test")
+        assert _codes(pair.cutover()) == ["grants"]
+    finally:
+        with pair.database.server.admin(pair.database.name) as admin:
+            admin.execute(b"DROP ROLE indexed_of_test")
+
+
+def test_a_report_that_cannot_be_written_is_a_remark(pair: Pair, tmp_path: Path) -> None:
+    """The application has moved by then, and whoever moved it has to read that."""
+    (tmp_path / "a file").touch()
+    pair.change_settings(state_dir=tmp_path / "a file")
+    report = pair.cutover()
+    assert (report.done, report.report) == (True, None)
+    assert any("report could not be written" in remark for remark in report.remarks)
+
+
 def test_a_full_disk_is_refused(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the backup begins."""
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("usage", (), {"free": 10}))

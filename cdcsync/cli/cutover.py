@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from cdcsync.cli import show
-from cdcsync.cli.options import JsonOption, with_context
-from cdcsync.machine.context import Context
+from cdcsync.cli.options import EMBEDDED_ENDS, JsonOption, with_context
+from cdcsync.edges.fence import fence_message
+from cdcsync.machine.context import EMBEDDED, Context
 from cdcsync.machine.cutover import cutover
 from cdcsync.machine.cutover_report import CutoverReport
 from cdcsync.machine.gates import CutoverOptions
@@ -56,15 +57,27 @@ def command(  # noqa: PLR0913  an option each
         backup=None if no_backup or rehearse else (backup or default).absolute(),
         max_lag_seconds=max_lag_seconds,
     )
-    report = cutover(context, options)
+    try:
+        report = cutover(context, options)
+    except KeyboardInterrupt:
+        typer.echo(_where(context), err=True)
+        raise
     if json:
         show.as_json(dataclasses.asdict(report))
     else:
-        _print(report, options)
+        _print(context, report, options)
     return 0 if report.done else 1
 
 
-def _print(report: CutoverReport, options: CutoverOptions) -> None:
+def _where(context: Context) -> str:
+    """Say where the application is after an interrupt: the fence stays from the decision on."""
+    with context.open_source() as source:
+        if fence_message(source) is None:
+            return "nothing was decided: the application goes on with SQLite"
+    return "after the decision: run cdcsync cutover again, which goes on, or cdcsync rollback"
+
+
+def _print(context: Context, report: CutoverReport, options: CutoverOptions) -> None:
     for refusal in report.refusals:
         show.line(f"refused ({refusal.code}): {refusal.message}")
     if report.refusals:
@@ -79,6 +92,10 @@ def _print(report: CutoverReport, options: CutoverOptions) -> None:
         show.line("in it, transactions that read before they write, and writers with a busy timeout of 0, get")
         show.line("SQLITE_BUSY as from any other writer; those that begin with a write wait")
         return
+    _print_end(report, embedded=context.settings.target == EMBEDDED)
+
+
+def _print_end(report: CutoverReport, *, embedded: bool) -> None:
     if report.done and report.pause_seconds is not None:
         show.line(
             f"handed over: write pause {report.pause_seconds:.2f} s, switch {report.switch_seconds or 0:.2f} s, "
@@ -86,5 +103,9 @@ def _print(report: CutoverReport, options: CutoverOptions) -> None:
         )
     if report.done:
         show.line("PostgreSQL accepts writes; the way back, while nobody has written: cdcsync rollback")
+    if report.done and embedded:
+        show.line(EMBEDDED_ENDS)
+    if report.backup:
+        show.line(f"backup: {report.backup}")
     if report.report:
         show.line(f"report: {report.report}")

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from cdcsync.cli import show
-from cdcsync.cli.options import JsonOption, with_context
-from cdcsync.machine.context import Context
+from cdcsync.cli.options import EMBEDDED_ENDS, JsonOption, with_context
+from cdcsync.machine.context import EMBEDDED, Context
 from cdcsync.machine.drain import drain
 
 
@@ -48,6 +48,8 @@ def command(
             show.line(f"open in: {', '.join(report.holders)}")
         if report.handed_over:
             show.line("handed over: PostgreSQL accepts writes now; point the application at it")
+            if context.settings.target == EMBEDDED:
+                show.line(EMBEDDED_ENDS)
         elif report.quiet:
             show.line("the guard is still on: cdcsync drain --handover must follow before PostgreSQL is written to")
     done = report.drained and report.quiet and (report.handed_over or not handover)

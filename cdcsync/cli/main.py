@@ -66,23 +66,40 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        return int(app(uninstall.spell_out(sys.argv[1:]), standalone_mode=False) or 0)
+        code = int(app(uninstall.spell_out(sys.argv[1:]), standalone_mode=False) or 0)
+        # typer makes a code of an interrupt, and says nothing.
+        return code if code != INTERRUPTED else _fail("interrupted", code)
     except (CdcsyncError, typer.TyperException) as error:
-        message = str(error) if isinstance(error, CdcsyncError) else error.format_message()
+        message = str(error) if isinstance(error, CdcsyncError) else _usage(error)
         if sys.argv[1:2] == ["lag"]:
             # Nagios takes 2 for critical: what cannot be answered is unknown.
             return lag.unknown(message, json="--json" in sys.argv)
         return _fail(message, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", INTERRUPTED)
-    except psycopg.Error as error:
-        return _fail(f"PostgreSQL: {' '.join(str(error).split())}", 1)
-    except sqlite3.Error as error:
-        return _fail(f"SQLite: {error}", 1)
+    except (psycopg.Error, sqlite3.Error, OSError) as error:
+        return _fail(_outside(error), 1)
+
+
+def _outside(error: psycopg.Error | sqlite3.Error | OSError) -> str:
+    """Say what a thing outside of us said, and which it was."""
+    if isinstance(error, psycopg.Error):
+        return f"PostgreSQL: {' '.join(str(error).split())}"
+    if isinstance(error, sqlite3.Error):
+        return f"SQLite: {error}"
+    where = "the output" if error.filename is None else str(error.filename)
+    return f"{where} could not be read or written: {error.strerror or error}"
+
+
+def _usage(error: typer.TyperException) -> str:
+    before_the_verb = sys.argv[1:2] and sys.argv[1].startswith("-")
+    return f"{error.format_message()} (options follow the verb)" if before_the_verb else error.format_message()
 
 
 def _fail(message: str, code: int) -> int:
-    typer.echo(f"cdcsync: {message}", err=True)
+    # Without a verb the help was printed, and there is nothing to add.
+    if message:
+        typer.echo(f"cdcsync: {message}", err=True)
     return code
 
 

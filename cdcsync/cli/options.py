@@ -15,6 +15,10 @@ from cdcsync.machine.context import Context
 from cdcsync.words.errors import GaveUpError, TargetError
 from cdcsync.words.settings import Loaded, Settings, load, public_name
 
+EMBEDDED_ENDS = (
+    "the private PostgreSQL stops with the last cdcsync process: keep cdcsync psql open while the application uses it"
+)
+
 _STRUCTURED = {"hooks", "tables"}
 _PANEL = "Settings"
 

@@ -48,7 +48,7 @@ def _command(
     text = mapping_text(settings, loaded.origins, plans, said, names, beside=write, target=target)
     if write is not None:
         write.write_text(text, encoding="utf-8")
-        show.line(f"wrote {write}: keep, edit or delete its lines, then run cdcsync install --config {write}")
+        show.line(f"wrote {write}: keep, edit or delete its lines, then run cdcsync check --config {write}")
         return 0
     show.line(text)
     plans = accepted(plans, said.proposals)

@@ -35,5 +35,5 @@ def command(
     for remark in report.remarks:
         show.line(f"remark: {remark}")
     if report.done:
-        show.line("SQLite accepts writes again, PostgreSQL is guarded; cdcsync run goes on following")
+        show.line("SQLite accepts writes again, PostgreSQL is guarded: start cdcsync run to follow again")
     return 0 if report.done else 1

@@ -17,6 +17,8 @@ from cdcsync.machine.context import Context
 from cdcsync.machine.status import status
 
 WATCH_SECONDS = 1.0
+# States of a table in which its rows are on their way.
+COPYING = {"pending", "copying", "copied"}
 
 
 @with_context
@@ -115,6 +117,9 @@ def table_line(table: dict[str, Any]) -> str:
     """Return how far the copy of one table is."""
     total = table["rows_total"]
     left = table["estimated_copy_seconds"]
+    if table["state"] not in COPYING:
+        # What the copy sent is old by then, and was fewer or more than there are.
+        return f"{table['state']}" + ("" if total is None else f", {total} rows at the last count")
     copied = f"{table['rows_copied']} rows copied" + ("" if total is None else f" of {total}")
     return f"{table['state']}, {copied}" + ("" if left is None else f", about {left:.0f} s left")
 

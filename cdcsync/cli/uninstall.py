@@ -8,6 +8,7 @@ import typer
 
 from cdcsync.cli import show
 from cdcsync.cli.options import with_context
+from cdcsync.edges.fence import fence_message
 from cdcsync.machine.context import Context
 from cdcsync.machine.install import uninstall
 
@@ -30,6 +31,9 @@ def command(
         show.line("not installed: nothing to do")
     else:
         show.line(f"uninstalled; the write lock was held for {held}")
+        with context.open_source() as source:
+            if fence_message(source) is not None:
+                show.line("the fence stays on the old file; cdcsync uninstall --source-only --lift-fence takes it off")
     return 0
 
 

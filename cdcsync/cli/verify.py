@@ -160,7 +160,9 @@ def _print(report: VerifyReport) -> None:
         where = f"{difference.table}, key {difference.key}"
         if difference.column is not None:
             where += f", column {difference.column}"
-        show.line(f"{where}: source {difference.source!s}, target {difference.target!s}")
+        absent = "no row" if difference.column is None else "NULL"
+        source, target = (absent if one is None else one for one in (difference.source, difference.target))
+        show.line(f"{where}: source {source}, target {target}")
     if len(report.shown) > PRINTED:
         show.line(f"... and more: --json lists up to {len(report.shown)}")
     answer = "equal" if report.equal else "DIFFERENT"

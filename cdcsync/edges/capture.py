@@ -201,4 +201,6 @@ def _run(connection: sqlite3.Connection, statement: str) -> None:
         connection.execute(statement)
     except sqlite3.Error as error:
         message = f"the source refused a statement of ours ({error}): {' '.join(statement.split())[:120]}"
+        if error.sqlite_errorcode == sqlite3.SQLITE_READONLY:
+            message += "; run cdcsync as the user who owns the file"
         raise RefusedError(message) from error

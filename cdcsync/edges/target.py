@@ -203,7 +203,12 @@ def one_line(error: BaseException) -> str:
 def _refusal(error: psycopg.Error) -> str:
     # A password with an unescaped @ reaches libpq as part of the host.
     text = _PERHAPS_SECRET.sub("...@", one_line(error))
-    return f"PostgreSQL lets nobody in: {text}; check --target or PGHOST, PGUSER and the password"
+    # psycopg looks the host up, but not in the environment when it says which.
+    text = text.replace("failed to resolve host None", f"failed to resolve host {os.environ.get('PGHOST', '')!r}")
+    return (
+        f"PostgreSQL lets nobody in: {text}; check that it runs, and --target or PGHOST, PGPORT, PGDATABASE, PGUSER "
+        "and the password"
+    )
 
 
 def conninfo_parts(conninfo: str) -> dict[str, Any]:

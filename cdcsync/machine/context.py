@@ -19,6 +19,7 @@ from cdcsync.core.quoting import sqlite_name
 from cdcsync.edges import control, embedded
 from cdcsync.edges.catalog import find_table
 from cdcsync.edges.control import RegisteredTable
+from cdcsync.edges.fence import fence_triggers
 from cdcsync.edges.schema import read_schema
 from cdcsync.edges.source import Source
 from cdcsync.edges.target import Target
@@ -93,6 +94,11 @@ class Installation:
         """Read it. Raises NotInstalledError."""
         if not source.is_installed():
             message = f"{source.path} is not installed: run cdcsync install"
+            if fence_triggers(source):
+                message = (
+                    f"{source.path} was handed over to PostgreSQL, and cdcsync was uninstalled since: there is no "
+                    "way back by cdcsync; cdcsync uninstall --source-only --lift-fence lets SQLite accept writes"
+                )
             if source.source_id() is not None:
                 message = (
                     f"{source.path} has lost its changelog, so writes to captured tables fail: "

@@ -7,7 +7,6 @@ goes on where it stopped when it is run again.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -20,8 +19,7 @@ from cdcsync.edges.backup import back_up
 from cdcsync.edges.fence import fence, fence_message
 from cdcsync.edges.grants import standbys
 from cdcsync.edges.target import one_line
-from cdcsync.machine import estimate, handover, switch
-from cdcsync.machine.comparison import Comparison
+from cdcsync.machine import estimate, handover, proof, switch
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport, Refusal
 from cdcsync.machine.drain import left_behind
@@ -33,11 +31,7 @@ from cdcsync.machine.session import Session
 from cdcsync.machine.stream import bring_up, catch_up, copy_stale
 from cdcsync.machine.sync import Sync
 from cdcsync.machine.verify import verify
-from cdcsync.machine.verify_report import VerifyReport
 from cdcsync.words.errors import CdcsyncError, FenceLiftedError, HookError, RefusedError, SourceChangedError
-
-MEASURED_KEYS = 100
-"""Fewer keys say nothing about how many are compared in a second."""
 
 Watch = Callable[[], None]
 
@@ -137,7 +131,7 @@ def _catch_up(session: Session, options: CutoverOptions, report: CutoverReport) 
     sync = Sync(session)
     with report.step("catch_up"):
         bring_up(session, sync, _no_watch)
-        _verify_all_but_few(session, sync, report)
+        proof.verify_all_but_few(session, sync, report)
     report.verified_keys = 0
     report.remarks = _durability_remarks(session)
     if not session.settings.app_role:
@@ -220,59 +214,15 @@ def _drain_and_prove(
         watch()
     with report.step("verify"):
         if options.full_verify:
-            _refuse_different(verify(session, None, 0.0, lambda _table, _rows: watch()), report)
+            proof.refuse_different(verify(session, None, 0.0, lambda _table, _rows: watch()), report)
         else:
-            _verify_changed(session, report, watch)
+            proof.verify_changed(session, report, watch)
             for closed in verified(session):
                 # The daemon's background verification may have found it since the gates were asked.
                 raise RefusedError(closed.message)
     with report.step("complete"):
         report.remarks += handover.complete(session).remarks
         watch()
-
-
-def _verify_all_but_few(session: Session, sync: Sync, report: CutoverReport) -> None:
-    """Compare what changed, then what changed while that was compared, and so on: what is left costs pause."""
-    keys, before = _verify_changed(session, report, _no_watch), math.inf
-    catch_up(session, sync, _no_watch)
-    # Where writers are as quick as the comparison there is no end to it.
-    while estimate.FEW_KEYS < keys < before / 2:
-        keys, before = _verify_changed(session, report, _no_watch), keys
-        catch_up(session, sync, _no_watch)
-
-
-def _verify_changed(session: Session, report: CutoverReport, watch: Watch) -> int:
-    """Compare the keys that changed since they were last proven equal; return how many.
-
-    Raises RefusedError where a row differs.
-    """
-    found, began = VerifyReport(), time.perf_counter()
-    epoch, keys = session.checkpoint.position.epoch, 0
-    proven = session.ledger.read()
-    for plan in session.keyed:
-        if plan.number not in proven:
-            continue
-        before = proven[plan.number]
-        result = Comparison(session, plan, found, None, lambda _table, _rows: watch()).since(before.seq)
-        found.tables[plan.name] = result
-        keys += result.rows_source
-        if result.proven_seq is not None and result.proven_seq > before.seq:
-            session.ledger.followed(before, epoch, result.proven_seq, result.differences)
-    if keys >= MEASURED_KEYS:
-        session.ledger.measured(keys / (time.perf_counter() - began))
-    _refuse_different(found, report)
-    return keys
-
-
-def _refuse_different(found: VerifyReport, report: CutoverReport) -> None:
-    report.verified_keys = found.rows_compared
-    if not found.equal:
-        first = found.shown[0]
-        message = (
-            f"the target differs, in table {first.table}, key {first.key}, for one: cdcsync verify shows where, "
-            "cdcsync verify --repair mends it"
-        )
-        raise RefusedError(message)
 
 
 def _abort(session: Session, report: CutoverReport, error: Exception) -> None:

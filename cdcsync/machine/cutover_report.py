@@ -66,14 +66,21 @@ class CutoverReport:
             self.steps.append(Step(name, round(time.perf_counter() - began, 4)))
 
     def write(self, folder: Path) -> None:
-        """Keep it as JSON and as Markdown beside the other files of cdcsync; `report` names the latter."""
+        """Keep it as JSON and as Markdown beside the other files of cdcsync; `report` names the latter.
+
+        A report that cannot be written changes nothing about the cutover: it is a remark.
+        """
         now = datetime.now(UTC)
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"cutover-{now:%Y%m%dT%H%M%SZ}.md"
         self.report = str(path)
-        path.write_text(self._markdown(now), encoding="utf-8")
-        content = json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=2)
-        path.with_suffix(".json").write_text(content, encoding="utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(self._markdown(now), encoding="utf-8")
+            content = json.dumps(dataclasses.asdict(self), ensure_ascii=False, indent=2)
+            path.with_suffix(".json").write_text(content, encoding="utf-8")
+        except OSError as error:
+            self.report = None
+            self.remarks.append(f"the report could not be written to {folder}: {error.strerror}")
 
     def _markdown(self, now: datetime) -> str:
         ended = "done" if self.done else f"not done: {self.reason}"

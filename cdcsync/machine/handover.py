@@ -25,7 +25,7 @@ from cdcsync.edges.catalog import (
     sequences,
     set_sequence,
 )
-from cdcsync.edges.target import one_line, table_name
+from cdcsync.edges.target import one_line
 from cdcsync.machine.completion import complete_target, run_pending
 from cdcsync.machine.session import Session
 from cdcsync.words.nouns import TablePlan, TargetStatement
@@ -125,12 +125,12 @@ def _bring_back_later(session: Session, statement: TargetStatement) -> None:
         control.register_ddl(target, source_id, statement, detached=True)
 
 
-def lock_tables(session: Session) -> None:
-    """Wait for the writers at work, and keep others out, until the caller's transaction ends."""
+def present_tables(session: Session) -> list[str]:
+    """Return the captured tables that the target has; some may have been dropped since the handover."""
     schema = session.settings.target_schema
-    for _, table in session.store.target_tables():
-        if find_table(session.target, schema, table) is not None:
-            session.target.execute(_FILE, "lock", {"table": table_name(schema, table)})
+    return [
+        table for _, table in session.store.target_tables() if find_table(session.target, schema, table) is not None
+    ]
 
 
 def writes_since(session: Session) -> dict[str, int]:

@@ -25,6 +25,7 @@ from cdcsync.machine.capturable import capture_findings
 from cdcsync.machine.check import structural_findings
 from cdcsync.machine.context import Context, Installation, anchor_at, proposed_plans
 from cdcsync.machine.existing import moved_plans
+from cdcsync.machine.locks import lock_tables
 from cdcsync.words.errors import FencedError, RefusedError, TargetError
 from cdcsync.words.nouns import Finding, NotCarried, PendingDdl, Position, TablePlan
 from cdcsync.words.settings import Settings
@@ -193,9 +194,14 @@ def _clean_target(
             # Neither side would be left that could be gone on with.
             raise FencedError(fence)
         with target.transaction():
-            for number, name in store.target_tables():
-                if find_table(target, context.schema, name) is not None:
-                    control.unguard(target, source_id, number, context.schema, name)
+            tables = [
+                (number, name)
+                for number, name in store.target_tables()
+                if find_table(target, context.schema, name) is not None
+            ]
+            lock_tables(target, context.schema, [name for _, name in tables])
+            for number, name in tables:
+                control.unguard(target, source_id, number, context.schema, name)
             _bring_back(target, store.detached())
             control.forget(target, source_id)
             if drop_control:

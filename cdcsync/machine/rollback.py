@@ -17,6 +17,7 @@ from cdcsync.edges.target import is_out_of_reach, one_line
 from cdcsync.machine import handover
 from cdcsync.machine.context import Context
 from cdcsync.machine.hooks import run_hook, run_hook_alone
+from cdcsync.machine.locks import lock_tables
 from cdcsync.machine.repair import mark_for_repair
 from cdcsync.machine.session import Session
 from cdcsync.words.errors import HookError, RefusedError, TargetError
@@ -127,7 +128,9 @@ def take_back(session: Session, *, discard: bool) -> RollbackReport:
 
 def _guard_again(session: Session, report: RollbackReport, *, discard: bool) -> None:
     with session.target.transaction():
-        handover.lock_tables(session)
+        # Where the answer is no already, the application is not kept waiting for it.
+        if discard or not handover.writes_since(session):
+            lock_tables(session.target, session.settings.target_schema, handover.present_tables(session))
         report.target_writes = handover.writes_since(session)
         if report.target_writes and not discard:
             report.reason = (

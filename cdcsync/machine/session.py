@@ -232,7 +232,9 @@ class Session:
         if self.settings.new_tables == "capture":
             return [f"table {name} is new" for name in names]
         for name in sorted(set(names) - self._reported):
-            logger.warning("table {} was created since install and is not captured: see new_tables", name)
+            logger.warning(
+                'table {} was created since install and is not captured: new_tables = "capture" copies it', name
+            )
         self._reported.update(names)
         return []
 

@@ -22,6 +22,7 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -30,6 +31,7 @@ from cdcsync.words.nouns import FinerPolicy, TextPolicy
 
 ENVIRONMENT_PREFIX = "CDCSYNC_"
 DEFAULT_FILE = "cdcsync.toml"
+DEFAULT_STATE_DIR = ".cdcsync"
 # Names under the prefix that are addressed to hooks or to us, and are no settings.
 NOT_SETTINGS = re.compile(r"CDCSYNC_(HOOK_.*|CONFIG)")
 
@@ -94,7 +96,7 @@ class Settings(BaseSettings):
     target_schema: str = Field(
         default="public", validation_alias=AliasChoices("schema", "CDCSYNC_SCHEMA"), description="target schema"
     )
-    state_dir: Path = Field(default=Path(".cdcsync"), description="directory for cdcsync's own files")
+    state_dir: Path = Field(default=Path(DEFAULT_STATE_DIR), description="directory for cdcsync's own files")
     log_level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="least level logged"
     )
@@ -116,6 +118,11 @@ class Settings(BaseSettings):
     http: str = Field(default="", description="reserved")
     hooks: Hooks = Hooks()
     tables: dict[str, TableMapping] = Field(default_factory=dict)
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("http")
     @classmethod
@@ -174,9 +181,9 @@ def load(config: Path | None, options: dict[str, Any]) -> Loaded:
     if file is not None:
         layers.append((str(file), _from_file(file)))
     _refuse_unknown_environment()
-    layers.append(("environment", EnvSettingsSource(Settings)()))
+    layers.append(("environment", _from_environment()))
     layers.append(("option", {name: value for name, value in options.items() if value is not None}))
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {} if file is None else {"state_dir": str(file.parent / DEFAULT_STATE_DIR)}
     origins = {public_name(name): "default" for name in Settings.model_fields}
     for layer, content in layers:
         values.update(content)
@@ -207,11 +214,19 @@ def _from_file(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         message = f"{file} cannot be read: {error}"
         raise UsageError(message) from None
-    content = {"state_dir": ".cdcsync", **content}
     for name in ("source", "state_dir"):
-        if isinstance(content.get(name), str):
+        if content.get(name) and isinstance(content[name], str):
             content[name] = str(file.parent / content[name])
     return content
+
+
+def _from_environment() -> dict[str, Any]:
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError:
+        # It says no more than which of the two it was, and quotes what was there.
+        message = "environment: CDCSYNC_TABLES or CDCSYNC_HOOKS is no JSON: unset it, the file has tables and hooks"
+        raise UsageError(message) from None
 
 
 def _refuse_unknown_environment() -> None:

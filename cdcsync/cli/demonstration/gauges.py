@@ -16,7 +16,8 @@ def copying(found: Status) -> View:
     if found["state"] in {None, "installed"}:
         return View("the daemon starts")
     bars = tuple(Bar(table["name"], table["rows_copied"], table["rows_total"]) for table in found["tables"])
-    done, total = sum(bar.done for bar in bars), sum(bar.total or 0 for bar in bars)
+    # Rows were added since the tables were counted.
+    done, total = sum(bar.done for bar in bars), sum(max(bar.done, bar.total or 0) for bar in bars)
     return View(f"{found['state']}: {done:,} of {total:,} rows copied", bars)
 
 

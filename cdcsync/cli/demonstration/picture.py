@@ -1,4 +1,4 @@
-"""What the audience sees: timed lines, and below them a live picture on a terminal, or a line a second elsewhere."""
+"""What the audience sees: timed lines, then a live picture on a terminal, or elsewhere a line a second that changed."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ class Screen:
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if moving else None
         self._began = time.monotonic()
         self._shown = 0.0
+        self._line = ""
 
     def __enter__(self) -> Self:
         """Begin the picture."""
@@ -102,8 +103,9 @@ class Screen:
         view = look()
         if self._live is not None:
             self._live.update(Padding(_drawn(view), (0, 0, 0, INDENT)), refresh=True)
-        else:
+        elif view.line != self._line:
             self._print(Text(" " * INDENT + view.line))
+            self._line = view.line
 
     def clear(self) -> None:
         """Take the picture away; the next one shows at once."""
