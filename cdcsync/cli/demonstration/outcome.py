@@ -96,12 +96,11 @@ class MoveOutcome(Outcome):
 
 @dataclass(slots=True)
 class OwnFileOutcome(Outcome):
-    """Figures of a copy of the user's file; `write_ms` are medians without and with the triggers."""
+    """Figures of a copy of the user's file."""
 
     equal: bool = False
     copy_seconds: float = 0.0
     tables: list[dict[str, Any]] = field(default_factory=list)
-    write_ms: tuple[float, float] | None = None
     pause_seconds: float | None = None
 
     @property
@@ -111,14 +110,11 @@ class OwnFileOutcome(Outcome):
 
     def as_json(self) -> dict[str, object]:
         """Return what `--json` prints."""
-        without, with_triggers = self.write_ms or (None, None)
         return {
             **Outcome.as_json(self),
             "equal": self.equal,
             "pause_seconds": self.pause_seconds,
             "copy_seconds": self.copy_seconds,
-            "write_ms_without_triggers": without,
-            "write_ms_with_triggers": with_triggers,
             "tables": self.tables,
         }
 
@@ -130,11 +126,8 @@ class OwnFileOutcome(Outcome):
             ("rows", f"{self.rows:,}, copied in {self.copy_seconds:.1f} s: {self.rate}"),
             ("latency", f"{gauges.latency(self.latencies_ms)} ({len(self.latencies_ms)} samples)"),
             ("", "from COMMIT in SQLite to visible in PostgreSQL"),
+            ("triggers", "what they cost on these tables: cdcsync check --measure"),
         ]
-        if self.write_ms is not None:
-            without, with_triggers = self.write_ms
-            value = f"{with_triggers:.3f} ms with the triggers, {without:.3f} ms without"
-            rows.append(("one-row write", value))
         if self.pause_seconds is not None:
             rows.append(("write pause", f"{self.pause_seconds:.2f} s, if the application were at rest as the copy is"))
         return rows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import statistics
 import time
 from typing import Any
 
@@ -27,7 +26,6 @@ from cdcsync.words.settings import ENVIRONMENT_PREFIX, Loaded
 # The file, the tables in PostgreSQL, and its write-ahead log.
 ROOM = 4
 SHOWN_LINES = 6
-MEANINGFUL_SAMPLES = 50
 PATIENCE_SECONDS = 10.0
 # The copy has no application that would wait in vain.
 MOST_PAUSE, APP_BUSY_TIMEOUT = 60, 3600
@@ -80,12 +78,8 @@ class OwnFile:
         with self._stage.context.open_source() as source:
             _, plans = proposed_plans(source, self._settings)
         touches = Touches(self._stage.source, plans)
-        before = list(touches.run())
         self._screen.command("install")
         self._details(self._stage.verb("install").succeed(self._stage.watch).splitlines())
-        after = list(touches.run())
-        if len(after) >= MEANINGFUL_SAMPLES:
-            self._outcome.write_ms = (statistics.median(before) * 1000, statistics.median(after) * 1000)
         return touches
 
     def _copy(self) -> None:
