@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     histories = "random histories that the capture oracle plays, half of them in each of its two files"
     parser.addoption("--histories", type=int, default=50_000, metavar="N", help=histories)
     parser.addoption("--values", type=int, default=100_000, metavar="N", help="random values sent under all mappings")
+
+
+def pytest_configure() -> None:
+    """Let SIGINT interrupt this process and those it starts: a shell's background job has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -106,21 +106,6 @@ def test_a_rehearsal_leaves_everything_as_it_was(pair: Pair) -> None:
     assert pair.verify().equal
 
 
-def test_a_rehearsal_of_a_cutover_that_was_cut_after_the_decision_hands_nothing_over(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It says that the cutover has to go on, and leaves that to a cutover; after the handover it runs no hook."""
-    with monkeypatch.context() as patch:
-        patch.setattr(CheckpointStore, "cut_over", _cut)
-        with pytest.raises(KeyboardInterrupt):
-            pair.cutover()
-    for state in ("fenced", "cut_over"):
-        report = pair.cutover(rehearse=True)
-        assert [refusal.code for refusal in report.refusals] == ["decided"]
-        assert pair.target("SELECT state FROM cdcsync.status") == [(state,)]
-        assert pair.cutover().done
-
-
 def test_a_cutover_that_was_cut_after_the_decision_goes_on(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until then neither side accepts writes, and every other verb says what to do."""
     with monkeypatch.context() as patch:
