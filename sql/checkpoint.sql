@@ -2,7 +2,7 @@
 
 -- name: read
 SELECT epoch, seq, anchor_at, anchor_key, state, owner::text, role, consistent_seq, entries_per_second,
-       keys_verified_per_second, handover_seconds, cut_over_at, switched_at, switch_back
+       keys_verified_per_second, pause_seconds, cut_over_at, switched_at, switch_back
 FROM cdcsync.checkpoint WHERE source_id = %(source_id)s;
 
 -- name: read_tables
@@ -175,8 +175,8 @@ UPDATE cdcsync.checkpoint SET switched_at = now() WHERE source_id = %(source_id)
 -- The hook after the way back ran, or there is none.
 UPDATE cdcsync.checkpoint SET switch_back = false WHERE source_id = %(source_id)s;
 
--- name: handover_took
-UPDATE cdcsync.checkpoint SET handover_seconds = %(seconds)s WHERE source_id = %(source_id)s;
+-- name: pause_took
+UPDATE cdcsync.checkpoint SET pause_seconds = %(seconds)s WHERE source_id = %(source_id)s;
 
 -- name: target_tables
 SELECT number, target FROM cdcsync.tables WHERE source_id = %(source_id)s ORDER BY number;

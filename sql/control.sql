@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS cdcsync.checkpoint (
     guarded boolean NOT NULL DEFAULT true,
     entries_per_second double precision,
     keys_verified_per_second double precision,
-    handover_seconds double precision,
+    pause_seconds double precision,
     cut_over_at timestamptz,
     switched_at timestamptz,
     switch_back boolean NOT NULL DEFAULT false,

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from support.processes import clean_environment
 
+from cdcsync.edges.target import one_line
 from cdcsync.machine import handover
 from cdcsync.machine.context import Context
 from cdcsync.machine.daemon import Daemon
@@ -145,6 +147,20 @@ def test_the_tests_see_foreign_keys_that_stay(make_pair: Make, monkeypatch: pyte
         assert not pair.drain().handed_over
     with pytest.raises(AssertionError):
         _goes_on_right(pair)
+
+
+def test_a_table_held_by_somebody_else_is_told_with_the_way_out(make_pair: Make) -> None:
+    """PostgreSQL only says that a statement was canceled."""
+    pair = make_pair(FAMILY)
+    pair.install()
+    pair.sync()
+    with pair.database.connect() as holder, pair.database.connect() as waiter:
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE c IN SHARE UPDATE EXCLUSIVE MODE")
+        waiter.execute("SET lock_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable) as refused:
+            waiter.execute("ALTER TABLE c ADD COLUMN more int")
+    assert "holds a table; let it end, and run this again" in one_line(refused.value)
 
 
 def test_orphans_are_remarked_and_not_fatal(make_pair: Make) -> None:

@@ -26,7 +26,7 @@ class CheckpointStore:
         self._held: set[str] = set()
         self.rate: float | None = None
         self.verify_rate: float | None = None
-        self.handover_seconds: float | None = None
+        self.pause_seconds: float | None = None
         self.cut_over_at: datetime | None = None
         self.switched_at: datetime | None = None
         self.switch_back = False
@@ -38,7 +38,7 @@ class CheckpointStore:
             message = "the target knows nothing of this source: run cdcsync install"
             raise NotInstalledError(message)
         epoch, seq, anchor_at, anchor_key, state, owner, role, consistent, *more = row
-        self.rate, self.verify_rate, self.handover_seconds, self.cut_over_at, self.switched_at, self.switch_back = more
+        self.rate, self.verify_rate, self.pause_seconds, self.cut_over_at, self.switched_at, self.switch_back = more
         anchor = None if anchor_at is None else Anchor(anchor_at, anchor_key)
         tables = tuple(TableProgress(*line) for line in self._target.rows(_FILE, "read_tables", **self._which()))
         return Checkpoint(Position(epoch, seq, anchor), state, owner, role, consistent, tables)
@@ -97,9 +97,9 @@ class CheckpointStore:
         """Record that the application was switched back."""
         self._do("switched_back")
 
-    def handover_took(self, seconds: float) -> None:
-        """Remember how long a handover took, or would have."""
-        self._do("handover_took", seconds=seconds)
+    def pause_took(self, seconds: float) -> None:
+        """Remember how long a pause took, or would have, in which little had to be applied and compared."""
+        self._do("pause_took", seconds=seconds)
 
     def save(self, progress: TableProgress) -> None:
         """Store where a table stands, inside the caller's transaction."""

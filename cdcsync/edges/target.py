@@ -196,7 +196,10 @@ def is_out_of_reach(error: BaseException) -> bool:
 def one_line(error: BaseException) -> str:
     """Return the message of an error without line breaks, and without the statement PostgreSQL quotes."""
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
-        return " ".join(error.diag.message_primary.split())
+        message = " ".join(error.diag.message_primary.split())
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            message += ": another session of PostgreSQL holds a table; let it end, and run this again"
+        return message
     return " ".join(str(error).split()) or type(error).__name__
 
 

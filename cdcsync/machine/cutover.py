@@ -151,9 +151,10 @@ def _rehearse(session: Session, options: CutoverOptions, report: CutoverReport) 
     _drain_and_prove(session, sync, options, report, _no_watch)
     with report.step("handover"):
         handover.rehearse(session)
-    session.store.handover_took(estimate.fixed_seconds(report.steps))
-    report.pause_seconds = round(time.monotonic() - began, 3)
+    report.pause_seconds = round((time.monotonic() - began) * estimate.UNFENCED, 3)
     report.estimated_pause_seconds = report.pause_seconds
+    if report.verified_keys <= estimate.FEW_KEYS:
+        session.store.pause_took(report.pause_seconds)
     report.done = True
     return False
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from cdcsync.edges.checkpoint import CheckpointStore
 from cdcsync.edges.ledger import Ledger
-from cdcsync.machine.cutover_report import Step
 
 FEW_ENTRIES = 100
 FEW_ENTRIES_SECONDS = 0.05
@@ -15,14 +12,12 @@ FEW_ENTRIES_SECONDS = 0.05
 FEW_KEYS = 2_000
 """A cutover compares what changed before it takes the fence, again and again, until it is this little."""
 
+UNFENCED = 1.25
+"""How much longer a pause takes than its rehearsal, which takes no lock and decides nothing."""
+
 LEAST_SECONDS = 0.04
-"""Taking the lock, making the fence permanent, a few commits."""
-
 TABLE_SECONDS = 0.004
-"""Fence triggers, sequences and foreign keys of one table, where no rehearsal has measured them."""
-
-FIXED_STEPS = {"lock", "complete", "handover"}
-"""The steps of a pause that take as long however much changed before it."""
+"""A pause without anything to apply or compare, and each table's part of it, where nobody has measured or rehearsed."""
 
 
 def drain_seconds(changes: int, rate: float | None) -> float | None:
@@ -32,29 +27,28 @@ def drain_seconds(changes: int, rate: float | None) -> float | None:
     return None if rate is None else round(FEW_ENTRIES_SECONDS + changes / rate, 3)
 
 
-def fixed_seconds(steps: Iterable[Step]) -> float:
-    """Return what the steps took that do not depend on the changes; a rehearsal leaves some out."""
-    return sum(step.seconds for step in steps if step.name in FIXED_STEPS)
-
-
 def pause_seconds(store: CheckpointStore, ledger: Ledger, head: int, position: int) -> float | None:
     """Estimate the pause of a fence taken now; None while it cannot be told: a table is unverified, say.
 
     `store` was read; `head` and `position` are entries of the changelog.
     """
-    changed = _changed(ledger, head)
-    return None if changed is None else _seconds(store, ledger, head - position, changed)
-
-
-def pause_ahead_seconds(store: CheckpointStore, ledger: Ledger, head: int, position: int) -> float | None:
-    """Estimate the pause of a cutover begun now: it applies and compares almost everything before it takes the fence.
-
-    None where a table is unverified, or differs. `head` and `position` are entries of the changelog.
-    """
-    changed = _changed(ledger, head)
-    if changed is None:
+    ahead, changed = pause_ahead_seconds(store, ledger), _changed(ledger, head)
+    if ahead is None or changed is None:
         return None
-    return _seconds(store, ledger, min(head - position, FEW_ENTRIES), min(changed, FEW_KEYS))
+    drain, verify = _more(head - position, FEW_ENTRIES, store.rate), _more(changed, FEW_KEYS, _verify_rate(store))
+    return None if drain is None or verify is None else round(ahead + drain + verify, 3)
+
+
+def pause_ahead_seconds(store: CheckpointStore, ledger: Ledger) -> float | None:
+    """Estimate the pause of a cutover begun now: it applies and compares all but a little before it takes the fence.
+
+    It is what the last pause took, or its rehearsal. None where a table is unverified, or differs. `store` was read.
+    """
+    if _changed(ledger, 0) is None:
+        return None
+    if store.pause_seconds is not None:
+        return round(store.pause_seconds, 3)
+    return round(LEAST_SECONDS + TABLE_SECONDS * ledger.expected(), 3)
 
 
 def _changed(ledger: Ledger, head: int) -> int | None:
@@ -65,15 +59,12 @@ def _changed(ledger: Ledger, head: int) -> int | None:
     return head - min((one.seq for one in proven), default=head)
 
 
-def _seconds(store: CheckpointStore, ledger: Ledger, pending: int, changed: int) -> float | None:
-    drain, verify = drain_seconds(pending, store.rate), _verify_seconds(changed, store.verify_rate or store.rate)
-    if drain is None or verify is None:
-        return None
-    fixed = TABLE_SECONDS * ledger.expected() if store.handover_seconds is None else store.handover_seconds
-    return round(drain + verify + LEAST_SECONDS + fixed, 3)
+def _more(number: int, few: int, rate: float | None) -> float | None:
+    """Return the seconds for what is more than a few; None where the rate would matter and is not known."""
+    if number <= few:
+        return 0.0
+    return None if rate is None else number / rate
 
 
-def _verify_seconds(changed: int, rate: float | None) -> float | None:
-    if changed <= FEW_ENTRIES:
-        return FEW_ENTRIES_SECONDS if changed else 0.0
-    return None if rate is None else changed / rate
+def _verify_rate(store: CheckpointStore) -> float | None:
+    return store.verify_rate or store.rate

@@ -15,7 +15,7 @@ from cdcsync.edges.target import one_line, passes_by_itself
 from cdcsync.machine import handover, switch
 from cdcsync.machine.context import Context
 from cdcsync.machine.cutover_report import CutoverReport
-from cdcsync.machine.estimate import fixed_seconds
+from cdcsync.machine.estimate import FEW_KEYS
 from cdcsync.machine.session import Session
 from cdcsync.machine.stream import catch_up
 from cdcsync.machine.sync import Sync
@@ -40,6 +40,8 @@ def go_forward(
         with switch.Counting(context, session) as counting:
             _hand_over_for_certain(context, session, report, held)
             report.pause_seconds = round(time.monotonic() - since, 3)
+            if held is not None and report.verified_keys <= FEW_KEYS:
+                session.store.pause_took(report.pause_seconds)
             switch.switch(session, report, counting)
     except FAILURES as error:
         if _is_undecided(held):
@@ -64,15 +66,12 @@ def _hand_over_for_certain(context: Context, session: Session, report: CutoverRe
                 held.make_permanent()
 
     with report.step("handover"):
-        began = time.monotonic()
         try:
             report.remarks += handover.hand_over(session, decide).remarks
         except FAILURES as error:
             if _is_undecided(held):
                 raise
             _hand_over_again(context, session, report, error)
-        else:
-            session.store.handover_took(fixed_seconds(report.steps) + time.monotonic() - began)
 
 
 def _hand_over_again(context: Context, session: Session, report: CutoverReport, error: Exception) -> None:

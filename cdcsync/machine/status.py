@@ -69,7 +69,7 @@ def _status(context: Context, source: Source, installation: Installation, target
         "pending_changes": lag.changes,
         "lag_seconds": round(lag.seconds, 3),
         "estimated_drain_seconds": estimate.drain_seconds(lag.changes, store.rate),
-        "estimated_pause_seconds": _estimated_pause(store, ledger, checkpoint, lag.changes),
+        "estimated_pause_seconds": _estimated_pause(store, ledger, checkpoint),
         "daemon": _daemon(store),
         "quarantined": sum(Quarantine(target, installation.source_id).counts().values()),
         "drift": _drift(source, installation, checkpoint, gaps),
@@ -219,11 +219,10 @@ def _watch(target: Target, store: CheckpointStore) -> dict[str, Any]:
     }
 
 
-def _estimated_pause(store: CheckpointStore, ledger: Ledger, checkpoint: Checkpoint, changes: int) -> float | None:
+def _estimated_pause(store: CheckpointStore, ledger: Ledger, checkpoint: Checkpoint) -> float | None:
     if checkpoint.state != "streaming":
         return None
-    position = checkpoint.position.seq
-    return estimate.pause_ahead_seconds(store, ledger, position + changes, position)
+    return estimate.pause_ahead_seconds(store, ledger)
 
 
 def _time(at: datetime) -> str:
