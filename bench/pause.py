@@ -4,6 +4,10 @@
 
 A writer commits at a fixed rate all the time. Each round waits until the daemon has verified everything, rehearses,
 asks `lag`, cuts over and goes back. Prints every round, the steps of the last pause, and medians.
+
+    python bench/pause.py --commits-since 1800000 --rounds 1
+
+The same where the tables were verified as many commits ago (an hour at 500 a second), and not since.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,6 +62,7 @@ while True:
     time.sleep(max(0.0, due - time.monotonic()))
 """
 WAIT_SECONDS = 3600.0
+NEARLY_CAUGHT_UP = 10_000
 
 
 def main() -> None:
@@ -66,13 +71,16 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--commits", type=float, default=500)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--commits-since", type=int, default=0)
     options = parser.parse_args()
+    if options.commits_since:
+        os.environ["CDCSYNC_VERIFY_ROWS_PER_SECOND"] = "0"
     with tempfile.TemporaryDirectory(prefix="cdcsync-bench-") as name:
         folder = Path(name)
         create(folder / "app.db", options.messages)
         run(folder, "install", "--no-json")
         with started(sys.executable, "-c", WRITER, folder / "app.db", str(options.commits), folder=folder):
-            rounds = [measure(folder) for _ in range(options.rounds)]
+            rounds = [measure(folder, options.commits_since) for _ in range(options.rounds)]
     for what in rounds[0]:
         print(f"median {what}: {statistics.median(one[what] for one in rounds):.3f}")
 
@@ -86,13 +94,18 @@ def create(path: Path, messages: int) -> None:
     connection.close()
 
 
-def measure(folder: Path) -> dict[str, float]:
+def measure(folder: Path, commits_since: int) -> dict[str, float]:
     """Cut over once and go back."""
     with started(*COMMAND, "run", folder=folder):
+        if commits_since:
+            write_much(folder, commits_since)
         estimate = wait_for_estimate(folder)
-        rehearsed = run(folder, "cutover", "--rehearse", "--max-pause", "4")
-        time.sleep(3)
-        estimate = run(folder, "lag")["estimated_pause_seconds"] or estimate
+        rehearsed = None
+        if not commits_since:
+            # It compares all that changed, too.
+            rehearsed = run(folder, "cutover", "--rehearse", "--max-pause", "4")["pause_seconds"]
+            time.sleep(3)
+            estimate = run(folder, "lag")["estimated_pause_seconds"] or estimate
         report = run(folder, "cutover", "--no-backup", "--max-pause", "4")
     run(folder, "rollback")
     if not report["done"]:
@@ -101,15 +114,36 @@ def measure(folder: Path) -> dict[str, float]:
     found = {
         "pause": pause,
         "lag estimate": estimate,
-        "rehearsed": rehearsed["pause_seconds"],
         "lag estimate / pause": estimate / pause,
-        "rehearsed / pause": rehearsed["pause_seconds"] / pause,
+        **({} if rehearsed is None else {"rehearsed": rehearsed, "rehearsed / pause": rehearsed / pause}),
         "keys verified": report["verified_keys"],
         "load": os.getloadavg()[0],
     }
     print(", ".join(f"{name} {value:.3f}" for name, value in found.items()))
     print("  steps: " + ", ".join(f"{step['name']} {step['seconds']:.3f}" for step in report["steps"]), flush=True)
     return found
+
+
+def write_much(folder: Path, commits: int) -> None:
+    """Verify, and then commit as fast as it goes until that was as many commits ago."""
+    wait_for("streaming", lambda: run(folder, "status")["state"] == "streaming")
+    run(folder, "verify")
+    # As many entries in transactions of a hundred.
+    many = WRITER.replace('execute("COMMIT")', 'execute("COMMIT") if number % 100 == 0 else None').replace(
+        'execute("BEGIN IMMEDIATE")', 'execute("BEGIN IMMEDIATE") if not connection.in_transaction else None'
+    )
+    stop = many.replace("while True:", f"while number < {commits} or connection.in_transaction:")
+    subprocess.run([sys.executable, "-c", stop, str(folder / "app.db"), "1000000"], check=True)
+    wait_for("caught up", lambda: run(folder, "lag")["pending_changes"] < NEARLY_CAUGHT_UP)
+
+
+def wait_for(what: str, ask: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not ask():
+        if time.monotonic() > deadline:
+            sys.exit(f"never {what}")
+        time.sleep(1)
 
 
 def wait_for_estimate(folder: Path) -> float:
@@ -130,7 +164,7 @@ def environment(folder: Path) -> dict[str, str]:
     """Return the settings."""
     settings = {"SOURCE": folder / "app.db", "TARGET": "embedded", "STATE_DIR": folder / "state"}
     more = {f"CDCSYNC_{name}": str(value) for name, value in settings.items()}
-    return {**os.environ, **more, "CDCSYNC_VERIFY_ROWS_PER_SECOND": "100000", "CDCSYNC_LOG_LEVEL": "WARNING"}
+    return {"CDCSYNC_VERIFY_ROWS_PER_SECOND": "100000", **os.environ, **more, "CDCSYNC_LOG_LEVEL": "WARNING"}
 
 
 def run(folder: Path, verb: str, *options: str) -> dict[str, Any]:
