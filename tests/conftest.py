@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--full`, the same tests with the sizes and counts of the acceptance bars, `--histories` and `--values`."""
-    parser.addoption("--full", action="store_true", help="large databases and many repetitions (about an hour)")
+    parser.addoption("--full", action="store_true", help="large databases and many repetitions (a few hours)")
     histories = "random histories that the capture oracle plays, half of them in each of its two files"
     parser.addoption("--histories", type=int, default=50_000, metavar="N", help=histories)
     parser.addoption("--values", type=int, default=100_000, metavar="N", help="random values sent under all mappings")

@@ -99,7 +99,7 @@ def test_a_hook_run_before_the_commit_of_the_handover_finds_postgresql_guarded(
 ) -> None:
     """A restarted application would meet errors, or write where nothing is decided."""
     write = f"{pair.psql()} -c \"INSERT INTO entries VALUES ('new', 'hook', 'c')\""
-    pair.change_settings(hooks=Hooks(after_handover=write))
+    pair.change_settings(hooks=Hooks(after_handover=write), hook_timeout_seconds=3.0)
     if planted:
         real = handover.hand_over
 
