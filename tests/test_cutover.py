@@ -34,9 +34,7 @@ MOVED = r"moved to PostgreSQL at .*; to return run: cdcsync rollback"
 def pair(make_pair: Make) -> Pair:
     """A source that can be cut over at once."""
     made = make_pair(SCHEMA)
-    made.install()
-    made.sync()
-    made.verify()
+    made.make_ready()
     return made
 
 
@@ -45,9 +43,7 @@ def test_a_cutover_hands_over_what_was_proven_and_fences_sqlite_for_good(make_pa
     """Every row, sequences and foreign keys; SQLite refuses writes with a message that says where it all went."""
     pair = make_pair(SCHEMA)
     pair.application.execute(f"PRAGMA journal_mode = {journal}")
-    pair.install()
-    pair.sync()
-    pair.verify()
+    pair.make_ready()
     pair.write("INSERT INTO p (name) VALUES ('late')", "INSERT INTO loose VALUES (3, 4)", "DELETE FROM c")
     report = pair.cutover()
     assert report.done, report

@@ -45,9 +45,7 @@ def test_eight_writers_only_wait_for_a_cutover_that_is_called_off(
 ) -> None:
     """No write of those that begin with one fails or waits longer than told; the others succeed when they try again."""
     pair = make_pair(shop.SCHEMA + CUSTOMERS)
-    pair.install()
-    pair.sync()
-    pair.verify()
+    pair.make_ready()
     _fail_in(step, fault, monkeypatch)
     kinds = ["hasty"] * WRITE_FIRST + ["retrying"] * READ_FIRST
     writers = [Application(processes, kind, pair.path, 20, timeout=PATIENCE) for kind in kinds]
@@ -92,9 +90,7 @@ def test_a_pause_is_no_longer_than_told_while_somebody_holds_a_table_in_postgres
     pair = make_pair(
         "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p);"
     )
-    pair.install()
-    pair.sync()
-    pair.verify()
+    pair.make_ready()
     if locked:
         with psycopg.connect(pair.settings.target) as other:
             other.execute("LOCK TABLE c IN SHARE UPDATE EXCLUSIVE MODE")
@@ -113,9 +109,7 @@ def test_a_statement_that_is_cancelled_when_the_pause_is_spent_says_so(
 ) -> None:
     """Whatever it was waiting for: the reason is the time, and the state is that of before."""
     pair = make_pair(shop.SCHEMA)
-    pair.install()
-    pair.sync()
-    pair.verify()
+    pair.make_ready()
     monkeypatch.setattr(Ledger, "read", lambda self: self._target.connection.execute("SELECT pg_sleep(9)") and {})
     with monkeypatch.context() as patch:
         patch.setattr(cutover_module, "refusals", lambda *_: [])
@@ -133,9 +127,7 @@ def test_however_it_ends_before_the_decision_on_abort_is_run(
     """A full disk under the fence, Ctrl-C in the pause: what before_fence began has to end."""
     called = tmp_path / "called"
     pair = make_pair(shop.SCHEMA, hooks={"on_abort": f"touch '{called}'"})
-    pair.install()
-    pair.sync()
-    pair.verify()
+    pair.make_ready()
     if fault == "full":
         _fill_the_disk(monkeypatch)
         report = pair.cutover()

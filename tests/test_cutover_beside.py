@@ -32,9 +32,7 @@ SCHEMA = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES 
 
 def _ready(make_pair: Make, **settings: object) -> Pair:
     made = make_pair(SCHEMA, **settings)
-    made.install()
-    made.sync()
-    made.verify()
+    made.make_ready()
     return made
 
 

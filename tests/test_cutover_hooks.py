@@ -22,9 +22,7 @@ def _moving(make_pair: Callable[..., Pair], called: Path, **hooks: str) -> Pair:
     """Return a pair that is ready; every hook says that it was called, then does what it is given."""
     names = ("before_fence", "after_handover", "smoke_test", "on_abort", "after_rollback")
     pair = make_pair(SCHEMA, hooks={name: f"echo {name} >> '{called}'; {hooks.get(name, '')}" for name in names})
-    pair.install()
-    pair.sync()
-    pair.verify()
+    pair.make_ready()
     return pair
 
 

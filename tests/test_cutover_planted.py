@@ -33,9 +33,7 @@ def pair(make_pair: Callable[..., Pair]) -> Pair:
     """A source that can be cut over at once."""
     made = make_pair(SCHEMA)
     made.write("INSERT INTO entries VALUES ('first', 'nobody', 'a'), ('second', 'nobody', 'b')")
-    made.install()
-    made.sync()
-    made.verify()
+    made.make_ready()
     return made
 
 

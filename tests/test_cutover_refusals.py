@@ -30,9 +30,7 @@ SCHEMA = "CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO t VALUES 
 def pair(make_pair: Make) -> Pair:
     """A source that could be cut over at once."""
     made = make_pair(SCHEMA)
-    made.install()
-    made.sync()
-    made.verify()
+    made.make_ready()
     return made
 
 
@@ -132,9 +130,7 @@ def test_missing_rights_of_the_applications_role_are_refused_with_their_grants(p
 def test_an_index_of_a_table_is_not_asked_for_the_rights_of_a_sequence(make_pair: Make) -> None:
     """It depends on its table as a sequence does, in whichever order PostgreSQL looks at the two."""
     pair = make_pair("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT); CREATE INDEX t_v ON t (v)")
-    pair.install()
-    pair.sync()
-    pair.verify()
+    pair.make_ready()
     with pair.database.server.admin(pair.database.name) as admin:
         admin.execute(b"CREATE ROLE indexed_of_test")
     try:

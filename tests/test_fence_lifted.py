@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 def test_a_connection_that_was_refused_writes_again_after_a_rollback(make_pair: Callable[..., Pair]) -> None:
     """It need not read first, nor be opened again: SQLite must not hold on to a schema that is gone."""
     pair = make_pair("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
-    pair.install()
-    pair.sync()
-    pair.verify()
+    pair.make_ready()
     assert pair.cutover().done
     writes = ("INSERT OR IGNORE INTO t VALUES (2)", "UPDATE OR REPLACE t SET id = 3", "DELETE FROM t")
     for write in writes:

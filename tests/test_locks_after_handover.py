@@ -30,9 +30,7 @@ WAITS = "SELECT FROM pg_locks WHERE NOT granted AND relation IN ('p'::regclass, 
 def handed_over(make_pair: Callable[..., Pair]) -> Pair:
     """The application is on PostgreSQL."""
     pair = make_pair(SCHEMA)
-    pair.install()
-    pair.sync()
-    pair.verify()
+    pair.make_ready()
     assert pair.cutover().done
     return pair
 

@@ -43,9 +43,7 @@ def pair(make_pair: Make) -> Pair:
 
 def _ready(make_pair: Make, **settings: object) -> Pair:
     made = make_pair(SCHEMA, **settings)
-    made.install()
-    made.sync()
-    made.verify()
+    made.make_ready()
     return made
 
 

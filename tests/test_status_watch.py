@@ -80,9 +80,7 @@ def test_a_copy_shows_what_is_still_to_come_and_how_long_it_will_take(
 def test_after_the_handover_it_shows_postgresql_and_what_became_of_the_source(make_pair: Make) -> None:
     """Connections, what PostgreSQL counted, write statements by table; DDL that no fence stops; no extension needed."""
     pair = make_pair("CREATE TABLE t (id INTEGER PRIMARY KEY); CREATE TABLE o (id INTEGER PRIMARY KEY)")
-    pair.install()
-    pair.sync()
-    pair.verify()
+    pair.make_ready()
     assert _status(pair)["watch"] is None
     assert pair.cutover().done
     found = _status(pair)

@@ -40,7 +40,7 @@ def install(path: Path, captured: Sequence[Captured], schema_version: int, sourc
 
     `source_id` is given where the target knows this source already: an older file without a changelog came back.
     Raises RefusedError if the schema changed since `schema_version`, or a statement fails: the source is then
-    as it was. Raises SourceBusyError if the lock cannot be had.
+    as it was, if the lock can be had for that once more. Raises SourceBusyError if the lock cannot be had.
     """
     rehearse(captured)
     opening, triggers, closing = changelog_statements(captured), _all_triggers(captured), closing_statements()

@@ -131,7 +131,7 @@ def _catch_up(session: Session, options: CutoverOptions, report: CutoverReport) 
     sync = Sync(session)
     with report.step("catch_up"):
         bring_up(session, sync, _no_watch)
-        proof.verify_all_but_few(session, sync, report)
+        proof.verify_all_but_few(session, sync, report, _no_watch)
     report.verified_keys = 0
     report.remarks = _durability_remarks(session)
     if not session.settings.app_role:
@@ -142,7 +142,7 @@ def _catch_up(session: Session, options: CutoverOptions, report: CutoverReport) 
 
 
 def _rehearse(session: Session, options: CutoverOptions, report: CutoverReport) -> bool:
-    """Do what a cutover does, but for hooks, backup, fence and handover; `pause_seconds` is what it came to."""
+    """Do what a cutover does, but for hooks, backup, fence and handover; `pause_seconds` is what to expect."""
     sync = _catch_up(session, options, report)
     if sync is None:
         return False
@@ -234,10 +234,8 @@ def _abort(session: Session, report: CutoverReport, error: Exception) -> None:
 
 
 def _interrupted(session: Session, report: CutoverReport) -> None:
-    """Ended by a signal: undo what before_fence began, or say what neither side can."""
-    if _is_decided(session):
-        logger.error("interrupted after the decision: run cdcsync cutover to go on from here, or cdcsync rollback")
-    else:
+    """Ended by a signal: before the decision undo what before_fence began."""
+    if not _is_decided(session):
         _on_abort(session, report)
 
 

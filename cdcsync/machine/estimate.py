@@ -32,11 +32,11 @@ def pause_seconds(store: CheckpointStore, ledger: Ledger, head: int, position: i
 
     `store` was read; `head` and `position` are entries of the changelog.
     """
-    ahead, changed = pause_ahead_seconds(store, ledger), _changed(ledger, head)
-    if ahead is None or changed is None:
+    changed = _changed(ledger, head)
+    if changed is None:
         return None
     drain, verify = _more(head - position, FEW_ENTRIES, store.rate), _more(changed, FEW_KEYS, _verify_rate(store))
-    return None if drain is None or verify is None else round(ahead + drain + verify, 3)
+    return None if drain is None or verify is None else round(_least(store, ledger) + drain + verify, 3)
 
 
 def pause_ahead_seconds(store: CheckpointStore, ledger: Ledger) -> float | None:
@@ -44,11 +44,13 @@ def pause_ahead_seconds(store: CheckpointStore, ledger: Ledger) -> float | None:
 
     It is what the last pause took, or its rehearsal. None where a table is unverified, or differs. `store` was read.
     """
-    if _changed(ledger, 0) is None:
-        return None
+    return None if _changed(ledger, 0) is None else round(_least(store, ledger), 3)
+
+
+def _least(store: CheckpointStore, ledger: Ledger) -> float:
     if store.pause_seconds is not None:
-        return round(store.pause_seconds, 3)
-    return round(LEAST_SECONDS + TABLE_SECONDS * ledger.expected(), 3)
+        return store.pause_seconds
+    return LEAST_SECONDS + TABLE_SECONDS * ledger.expected()
 
 
 def _changed(ledger: Ledger, head: int) -> int | None:

@@ -66,7 +66,7 @@ def too_long(session: Session, options: CutoverOptions) -> Iterator[Refusal]:
     if measured and seconds is not None and seconds > options.max_pause:
         message = (
             f"the pause would take about {seconds:.1f} s, more than --max-pause {options.max_pause:g}: allow more, or "
-            "wait for a quieter hour"
+            "wait for a quieter hour; cdcsync cutover --rehearse measures it anew"
         )
         yield Refusal("pause_too_long", message)
 

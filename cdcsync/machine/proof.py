@@ -21,14 +21,14 @@ MEASURED_KEYS = 100
 Watch = Callable[[], None]
 
 
-def verify_all_but_few(session: Session, sync: Sync, report: CutoverReport) -> None:
+def verify_all_but_few(session: Session, sync: Sync, report: CutoverReport, watch: Watch) -> None:
     """Compare what changed, then what changed while that was compared, and so on: what is left costs pause."""
-    keys, before = verify_changed(session, report, _nothing), math.inf
-    catch_up(session, sync, _nothing)
+    keys, before = verify_changed(session, report, watch), math.inf
+    catch_up(session, sync, watch)
     # Where writers are as quick as the comparison there is no end to it.
     while FEW_KEYS < keys < before / 2:
-        keys, before = verify_changed(session, report, _nothing), keys
-        catch_up(session, sync, _nothing)
+        keys, before = verify_changed(session, report, watch), keys
+        catch_up(session, sync, watch)
 
 
 def verify_changed(session: Session, report: CutoverReport, watch: Watch) -> int:
@@ -64,7 +64,3 @@ def refuse_different(found: VerifyReport, report: CutoverReport) -> None:
             "cdcsync verify --repair mends it"
         )
         raise RefusedError(message)
-
-
-def _nothing() -> None:
-    """Outside the pause nobody waits."""

@@ -128,6 +128,12 @@ class Pair:
             finally:
                 session.release()
 
+    def make_ready(self) -> None:
+        """Install, copy and verify: it can be cut over at once."""
+        self.install()
+        self.sync()
+        self.verify()
+
     def run_once(self) -> None:
         """Do what `run --once` does, as a daemon does it."""
         with Context(self.settings) as context:
